@@ -1,0 +1,1 @@
+"""The image model. Knows nothing of Kafka, Faust or clinical policy."""

@@ -1,0 +1,1 @@
+"""Running Vigía Streams: command line, embedded services, lag exporter, dashboards, load, chaos and benchmark."""

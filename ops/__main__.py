@@ -1,0 +1,5 @@
+"""`python -m ops` is `vigia`."""
+
+from ops.cli import main
+
+main()

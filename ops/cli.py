@@ -1,0 +1,56 @@
+"""The command line: one program, `vigia`, and one verb for each thing a person does.
+
+Commands are imported when they are called, so that `vigia grade` does not wait for TensorFlow and `vigia --help` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+#: verb → (module:attribute, one line of help shown by `vigia --help`).
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    # one line a verb, in the order in which a newcomer meets them
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command's module only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vigia-streams")
+def cli() -> None:
+    """Vigía Streams: from a wound picture to the right people, in time.
+
+    Decision support for clinicians, not a diagnosis.
+    """
+
+
+def main() -> None:
+    """Run the command line; an error a person can act on is one line on stderr, exit 1 (usage and bad input: 2)."""
+    try:
+        cli(prog_name="vigia")
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The stream processors: from case events to escalations on Kafka."""

@@ -1,0 +1,1 @@
+"""For producers and consumers of case events and escalations: no Faust needed."""

@@ -1,0 +1,1 @@
+"""Pure clinical rules: no I/O, no Kafka, no clock of its own."""

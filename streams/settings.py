@@ -1,0 +1,101 @@
+"""Where things are and how big they are: read once from the environment, handed down as one value.
+
+No secret has a default: the token key comes from `VIGIA_TOKEN_KEY` or the file named by `VIGIA_TOKEN_KEY_FILE`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: MINSAL hospitals write `CD-2025-001`; others differ, so the pattern is a setting (`VIGIA_PATIENT_CODE_PATTERN`).
+DEFAULT_PATIENT_CODE_PATTERN = r"[A-Z]{2,12}-\d{4}-\d{3}"
+
+
+class SettingsError(ValueError):
+    """A setting is missing or cannot be used; the message names the variable and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a process must know of its surroundings."""
+
+    bootstrap_servers: str
+    schema_registry_url: str
+    #: fsspec URL below which new pictures are written.
+    image_store: str
+    #: fsspec URLs below which pictures may be read; anything else is refused.
+    image_roots: tuple[str, ...]
+    patient_code_pattern: str = DEFAULT_PATIENT_CODE_PATTERN
+    partitions: int = 4
+    replication: int = 1
+    #: None: the models that the package ships.
+    model_dir: Path | None = None
+    #: None: the policy that the package ships.
+    policy_file: Path | None = None
+    #: Key of the HMAC that turns patient codes into tokens; None where the process needs none.
+    token_key: bytes | None = None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from `VIGIA_*` variables. Raises SettingsError naming the variable that is missing or wrong."""
+        store = env.get("VIGIA_IMAGE_STORE") or f"file://{data_dir(env) / 'images'}"
+        roots = tuple(root.strip() for root in env.get("VIGIA_IMAGE_ROOTS", "").split(",") if root.strip())
+        return cls(
+            bootstrap_servers=_required(env, "VIGIA_BOOTSTRAP_SERVERS"),
+            schema_registry_url=_required(env, "VIGIA_SCHEMA_REGISTRY_URL"),
+            image_store=store,
+            image_roots=roots or (store,),
+            patient_code_pattern=env.get("VIGIA_PATIENT_CODE_PATTERN") or DEFAULT_PATIENT_CODE_PATTERN,
+            partitions=_positive(env, "VIGIA_PARTITIONS", 4),
+            replication=_positive(env, "VIGIA_REPLICATION", 1),
+            model_dir=_path(env, "VIGIA_MODEL_DIR"),
+            policy_file=_path(env, "VIGIA_POLICY_FILE"),
+            token_key=_token_key(env),
+        )
+
+
+def data_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """Folder for what must outlive a run (pictures): `$XDG_DATA_HOME/vigia`, or `~/.local/share/vigia`."""
+    base = env.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "vigia"
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set: start the embedded services with `vigia up`, or point it at yours")
+    return value
+
+
+def _positive(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdigit() or int(text) == 0:
+        raise SettingsError(f"{name} must be a positive whole number")
+    return int(text)
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    text = env.get(name, "").strip()
+    return Path(text) if text else None
+
+
+def _token_key(env: Mapping[str, str]) -> bytes | None:
+    if env.get("VIGIA_TOKEN_KEY"):
+        key = env["VIGIA_TOKEN_KEY"].encode()
+    elif env.get("VIGIA_TOKEN_KEY_FILE"):
+        path = Path(env["VIGIA_TOKEN_KEY_FILE"])
+        try:
+            key = path.read_bytes().strip()
+        except OSError as error:
+            raise SettingsError(f"VIGIA_TOKEN_KEY_FILE cannot be read: {error.strerror}") from None
+    else:
+        return None
+    # Below 32 bytes the key, not the hash, would be the weak part of HMAC-SHA-256 (RFC 2104, section 3).
+    if len(key) < 32:
+        raise SettingsError("the token key must have at least 32 bytes (make one with: openssl rand -hex 32)")
+    return key
