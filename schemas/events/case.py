@@ -1,0 +1,38 @@
+"""What a camera, tablet or bot publishes: a picture by reference, and the patient's context."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from schemas.constraints import LONG_MAX, Code, Known, MediaType, Range, Sha256, Token, Uri
+from schemas.events.codes import Lane
+from schemas.events.context import PatientContext
+from schemas.record import Record, record
+
+
+@record
+class ImageReference(Record):
+    """A picture in the image store (claim check): where it is, and what must be found there."""
+
+    uri: Uri
+    sha256: Sha256
+    size_bytes: Annotated[int, Range(0, LONG_MAX)]
+    media_type: MediaType
+
+
+@record
+class CaseEvent(Record):
+    """One picture of one patient at one time, to be judged."""
+
+    event_id: UUID
+    case_id: UUID
+    lane: Annotated[Lane, Known()]
+    captured_at: datetime
+    published_at: datetime
+    patient_token: Token | None = None
+    image: ImageReference
+    context: PatientContext
+    producer: Code
+    synthetic: bool = False
