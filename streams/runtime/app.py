@@ -1,0 +1,130 @@
+"""A Faust app that runs one stage exactly once.
+
+Faust consumes, rebalances and drives; transactions, state and offsets are ours (`transactions`, `state`, `outbox`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaProducer
+from mode import get_logger
+from yarl import URL
+
+from streams import metrics
+from streams.runtime.loop import StageLoop
+from streams.runtime.outbox import Batch, Outbox
+from streams.runtime.stage import Stage
+from streams.runtime.state import NumberState, restore_numbers
+from streams.runtime.transport import Transport
+
+logger = get_logger(__name__)
+
+#: A dead worker's partitions move after this long. Shorter, and a pause of the machine looks like a death; the broker
+#: accepts no less than 6 s by default (`group.min.session.timeout.ms`).
+SESSION_TIMEOUT_S = 6.0
+HEARTBEAT_S = 2.0
+#: How long a completed routine input waits for a transaction; emergencies do not wait.
+COMMIT_INTERVAL_S = 0.1
+#: Events waiting in Faust's buffer. Everything in it is read again after a rebalance, and an image stage holds what it
+#: takes for a while: two batches are enough to keep it busy.
+BUFFER_BATCHES = 2
+
+
+class StageApp(faust.App):  # type: ignore[misc]
+    """One stage in one process: one consumer group, one agent, in order within each partition."""
+
+    def __init__(self, stage: Stage, serde: Any, bootstrap_servers: str, *, data_dir: Path, **options: Any) -> None:
+        self.outbox = Outbox()
+        self.stage = stage
+        self.stage_name = stage.name
+        self.bootstrap_servers = bootstrap_servers
+        self.states: dict[int, NumberState] = {}
+        self.stage_loop = StageLoop(self, stage, serde)
+        super().__init__(
+            stage.group,
+            broker=[URL(f"kafka://{server.strip()}") for server in bootstrap_servers.split(",")],
+            processing_guarantee="exactly_once",
+            broker_session_timeout=SESSION_TIMEOUT_S,
+            broker_heartbeat_interval=HEARTBEAT_S,
+            broker_commit_interval=COMMIT_INTERVAL_S,
+            # Commits are ours; Faust's by count would only add calls.
+            broker_commit_every=1_000_000_000,
+            broker_max_poll_records=stage.max_batch * BUFFER_BATCHES,
+            stream_buffer_maxsize=stage.max_batch * BUFFER_BATCHES,
+            stream_wait_empty=True,
+            stream_recovery_delay=0.0,
+            consumer_auto_offset_reset="earliest",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            producer_acks=-1,
+            web_enabled=False,
+            web_host="127.0.0.1",
+            web_tables_enabled=False,
+            # Faust insists on a folder for tables, which we do not use.
+            datadir=str(data_dir),
+            store="memory://",
+            **options,
+        )
+        # Faust calls the transaction manager only in a worker; we are one, without its command line.
+        self.in_worker = True
+        channel = self.topic(*stage.inputs, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        self.agent(channel, name=stage.name)(self._work)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return Transport(self.conf.broker_producer, self)
+
+    async def _work(self, stream: Any) -> None:
+        batches: AsyncIterator[list[Any]] = stream.take_events(self.stage.max_batch, within=self.stage.within_s)
+        async for events in batches:
+            await self.stage_loop.process(events)
+
+    def new_transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
+        """A producer of its own for one partition number."""
+        return AIOKafkaProducer(
+            bootstrap_servers=[server.strip() for server in self.bootstrap_servers.split(",")],
+            transactional_id=transactional_id,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            request_timeout_ms=20_000,
+            # Longer than a broker's restart, shorter than anyone's patience: until then a dead worker's open
+            # transaction hides what follows it. A new owner aborts it at once, so this is for numbers nobody takes.
+            transaction_timeout_ms=20_000,
+        )
+
+    async def restore_state(self, numbers: set[int]) -> None:
+        """Read the state of every number anew; called between fencing and the first read."""
+        self.states.clear()
+        self.states.update(
+            await restore_numbers(self.bootstrap_servers, self.stage.state_topic, numbers, self.stage.new_state)
+        )
+        self.stage_loop.on_restored()
+        self.stage.on_assigned({number: state.own for number, state in self.states.items()})
+
+    async def flush_outbox(self) -> None:
+        """Carry out what is complete now, without waiting for the commit interval."""
+        await self.consumer.transactions.flush()
+
+    def on_committed(self, number: int, batch: Batch) -> None:
+        """Called after each transaction."""
+        self.stage_loop.on_committed(number, batch)
+        metrics.OUTBOX.labels(self.stage_name).set(self.outbox.waiting())
+
+
+async def watch_lateness(stage_name: str, interval_s: float = 0.1) -> None:
+    """Measure how late timers fire: the sign of a stage that blocks the event loop. Runs until cancelled."""
+    loop = asyncio.get_running_loop()
+    lateness = metrics.LATENESS.labels(stage_name)
+    due = loop.time() + interval_s
+    while True:
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        lateness.observe(max(0.0, loop.time() - due))
+        due = max(due + interval_s, loop.time())

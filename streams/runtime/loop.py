@@ -1,0 +1,256 @@
+"""The stage loop: a batch of Faust events in, completed outbox entries out.
+
+Whatever happens to an input, it leaves here as records in the outbox. Faust acknowledges an event whose agent raised,
+so nothing may raise but what shall end the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mode import get_logger
+
+from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
+from schemas.events import Lane, PipelineStage
+from streams import metrics
+from streams.runtime import dead_letter
+from streams.runtime.encoding import ResultEncoder, sha256_hex
+from streams.runtime.outbox import Batch
+from streams.runtime.records import Input, Noted, Outgoing, Problem, RawInput, Result
+from streams.runtime.retry import Deadline, until_deadline
+from streams.runtime.stage import Stage, failure
+
+logger = get_logger(__name__)
+
+#: Completed inputs the outbox may hold before the loop waits for a transaction: a bound on memory when the broker is
+#: slow, well above what a commit interval gathers.
+OUTBOX_LIMIT = 2_000
+
+
+@dataclass(slots=True)
+class _Flight:
+    """An input on its way to a commit, for the latency metrics."""
+
+    offset: int
+    taken_up: float
+    event: Any
+
+
+class StageLoop:
+    """Runs one stage over the batches of its stream."""
+
+    def __init__(self, app: Any, stage: Stage, serde: Any) -> None:
+        self._app = app
+        self._stage = stage
+        self._serde = serde
+        self._encoder = ResultEncoder(serde, stage.state_topic)
+        self._flights: dict[tuple[str, int], deque[_Flight]] = {}
+        self._flushing: set[asyncio.Task[None]] = set()
+
+    def on_restored(self) -> None:
+        """Partitions were dealt anew: what was on its way under the last assignment will be read again by its owner."""
+        self._flights.clear()
+
+    async def process(self, events: Sequence[Any]) -> None:
+        """Process one batch in order; on return every input of ours is complete in the outbox."""
+        taken_up = time.time()
+        fresh = self._expected(events)
+        if not fresh:
+            return
+        metrics.BATCH.labels(self._stage.name).observe(len(fresh))
+        decoded = [await self._decode(raw) for raw, _ in fresh]
+        results = await self._results(decoded)
+        for (raw, generation), given, result in zip(fresh, decoded, results, strict=True):
+            event = given.event if isinstance(given, Input) else None
+            records = self._records(raw, given, result)
+            if self._app.outbox.complete(raw.number, generation, raw.topic, raw.offset, records):
+                flights = self._flights.setdefault((raw.topic, raw.number), deque())
+                flights.append(_Flight(raw.offset, taken_up, event))
+                metrics.RECORDS_IN.labels(self._stage.name, raw.topic).inc()
+        await self._flush_if_due(decoded)
+
+    def _expected(self, events: Sequence[Any]) -> list[tuple[RawInput, int]]:
+        """The inputs that are ours and new, in order."""
+        fresh: list[tuple[RawInput, int]] = []
+        first: set[tuple[str, int, int]] = set()
+        for event in events:
+            message = event.message
+            place = (message.topic, message.partition, message.offset)
+            if place not in first and self._app.outbox.expects(
+                message.partition, message.generation_id, message.topic, message.offset
+            ):
+                first.add(place)
+                fresh.append((_raw(message), message.generation_id))
+        return fresh
+
+    async def _decode(self, raw: RawInput) -> Input | Problem:
+        try:
+            event = await self._decode_value(raw)
+        except UndecodableError as error:
+            return Problem(reason="undecodable", detail=str(error), system=True)
+        except InvalidEventError as error:
+            return Problem(reason="invalid_event", detail=str(error))
+        except RegistryUnavailableError:
+            return Problem(reason="registry_unavailable", detail="the schema registry did not answer in time", system=True)
+        return Input(raw=raw, event=event, hash=sha256_hex(raw.value), state=self._app.states.get(raw.number))
+
+    async def _decode_value(self, raw: RawInput) -> Any:
+        if raw.value is None:
+            raise UndecodableError("the record has no value")
+        value = raw.value
+        if self._serde.knows(value):
+            return self._serde.decode(value)
+        # A schema id not met before: the registry is asked over HTTP, so not on the event loop.
+        registry_up = metrics.REGISTRY_UP.labels(self._stage.name)
+        registry_up.set(1)
+        try:
+            return await until_deadline(
+                lambda: asyncio.to_thread(self._serde.decode, value),
+                RegistryUnavailableError,
+                Deadline.after(self._stage.patience_s),
+                stage=self._stage.name,
+                dependency="registry",
+            )
+        except RegistryUnavailableError:
+            registry_up.set(0)
+            raise
+
+    async def _results(self, decoded: Sequence[Input | Problem]) -> list[Result]:
+        """One result for each, in order: duplicates give an empty one, problems one that names the problem."""
+        results: list[Result | None] = []
+        wanted: list[Input] = []
+        for given in decoded:
+            if isinstance(given, Problem):
+                results.append(Result(problem=given))
+            elif self._stage.deduplicates and self._seen(given):
+                metrics.DUPLICATES.labels(self._stage.name).inc()
+                results.append(Result())
+            else:
+                results.append(None)
+                wanted.append(given)
+        processed = iter(await self._process_wanted(wanted))
+        complete = [next(processed) if result is None else result for result in results]
+        if self._stage.deduplicates:
+            self._forget_failed(decoded, complete)
+        return complete
+
+    async def _process_wanted(self, wanted: Sequence[Input]) -> Sequence[Result]:
+        if not wanted:
+            return ()
+        try:
+            results = await self._stage.process(wanted)
+        except Exception as error:
+            # A batch that fails as a whole may have one bad input: each gets its own chance.
+            if len(wanted) == 1:
+                return [Result(problem=failure(error, wanted[0].raw))]
+            return [(await self._process_wanted([given]))[0] for given in wanted]
+        if len(results) != len(wanted):
+            raise RuntimeError(f"{self._stage.name} gave {len(results)} results for {len(wanted)} inputs")
+        return results
+
+    def _seen(self, given: Input) -> bool:
+        if given.state.saw(given.event.event_id):
+            return True
+        # Marked at once, so that a second copy in the same batch is seen too; the change is written below.
+        given.state.mark_seen(given.event.event_id, int(time.time()))
+        return False
+
+    def _forget_failed(self, decoded: Sequence[Input | Problem], results: Sequence[Result]) -> None:
+        # What went to the dead letters was not processed: redriven, it must not be taken for a duplicate.
+        for given, result in zip(decoded, results, strict=True):
+            if isinstance(given, Input) and result.problem is not None:
+                given.state.seen.pop(given.event.event_id.bytes, None)
+
+    def _records(self, raw: RawInput, given: Input | Problem, result: Result) -> list[Outgoing]:
+        try:
+            if result.problem is None:
+                assert isinstance(given, Input)
+                return self._encoder.records(given, result) + self._seen_record(given, result)
+        except Exception as error:
+            result = Result(problem=failure(error, raw))
+        assert result.problem is not None
+        return self._quarantined(raw, given, result.problem)
+
+    def _seen_record(self, given: Input, result: Result) -> list[Outgoing]:
+        if not self._stage.deduplicates or not (result.outputs or result.noted):
+            return []
+        change = given.state.mark_seen(given.event.event_id, int(time.time()))
+        return [self._encoder.state_record(change, given.raw.number)]
+
+    def _quarantined(self, raw: RawInput, given: Input | Problem, problem: Problem) -> list[Outgoing]:
+        """The dead letter, its audit entry, and what asks a person to look. If even this fails, the process ends."""
+        metrics.DEAD_LETTERS.labels(self._stage.name, problem.reason).inc()
+        logger.warning("%s[%s]@%s to dead letters: %s", raw.topic, raw.number, raw.offset, problem.reason)
+        event = given.event if isinstance(given, Input) else None
+        state = self._app.states.get(raw.number)
+        hashed = sha256_hex(raw.value)
+        source = Input(raw=raw, event=event, hash=hashed, state=state)
+        asked = self._stage.on_problem(raw, event, problem, state)
+        noted = Noted(
+            event_id=dead_letter.event_id_of(raw),
+            case_id=dead_letter.case_id_of(raw),
+            topic=dead_letter.DEAD_LETTER_TOPIC,
+            outcome=f"dead_letter:{problem.reason}",
+            stage=PipelineStage.QUARANTINE,
+            output_hash=hashed,
+            parent_hash=hashed,
+            attributes={"stage": self._stage.name, "topic": raw.topic, "partition": str(raw.number), "offset": str(raw.offset)},
+        )
+        asked = Result(outputs=asked.outputs, noted=(*asked.noted, noted), state=asked.state)
+        return [dead_letter.dead_letter(raw, self._stage.name, problem), *self._encoder.records(source, asked)]
+
+    async def _flush_if_due(self, decoded: Sequence[Input | Problem]) -> None:
+        if self._app.outbox.waiting() >= OUTBOX_LIMIT:
+            await self._app.flush_outbox()
+        elif any(isinstance(given, Problem) or _is_urgent(given.event) for given in decoded):
+            # Not awaited: the next batch may begin while this one's transaction is on its way.
+            task = asyncio.ensure_future(self._app.flush_outbox())
+            self._flushing.add(task)
+            task.add_done_callback(self._flushing.discard)
+
+    def on_committed(self, number: int, batch: Batch) -> None:
+        """Latencies of what a transaction has carried out."""
+        now = time.time()
+        stage = self._stage.name
+        for record in batch.records:
+            metrics.RECORDS_OUT.labels(stage, record.topic).inc()
+        for topic, offset in batch.offsets.items():
+            flights = self._flights.get((topic, number))
+            while flights and flights[0].offset < offset:
+                flight = flights.popleft()
+                metrics.STAGE.labels(stage).observe(now - flight.taken_up)
+                published = getattr(flight.event, "published_at", None)
+                if published is not None:
+                    lane = flight.event.lane.value
+                    metrics.SINCE_PUBLISHED.labels(stage, lane).observe(max(0.0, now - published.timestamp()))
+                    metrics.SINCE_CAPTURED.labels(stage, lane).observe(max(0.0, now - flight.event.captured_at.timestamp()))
+
+
+def _is_urgent(event: Any) -> bool:
+    # Acknowledgements and ticks carry no lane; both stop or raise an alarm, so they do not wait either.
+    return getattr(event, "lane", Lane.EMERGENCY) is Lane.EMERGENCY
+
+
+def _raw(message: Any) -> RawInput:
+    return RawInput(
+        topic=message.topic,
+        number=message.partition,
+        offset=message.offset,
+        timestamp_ms=int((message.timestamp or 0) * 1000),
+        key=message.key,
+        value=message.value,
+        headers=_headers(message.headers),
+    )
+
+
+def _headers(headers: Any) -> tuple[tuple[str, bytes], ...]:
+    # Faust gives a list of pairs, a mapping, or nothing.
+    if not headers:
+        return ()
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    return tuple((name, value) for name, value in pairs)

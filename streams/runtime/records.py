@@ -1,0 +1,124 @@
+"""The values that pass between a stage and the runtime: what comes in, what goes out, what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.events import Event, PipelineStage
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawInput:
+    """A consumed record as it lies in its topic; `number` is its partition number."""
+
+    topic: str
+    number: int
+    offset: int
+    #: Milliseconds since the epoch, as the broker gives it.
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A consumed record with its decoded event and the `NumberState` of its partition number."""
+
+    raw: RawInput
+    event: Any
+    #: SHA-256 (hex) of the consumed value: the audit chain's link to what this input was derived from.
+    hash: str
+    state: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """An event to publish, and what the audit entry about it says.
+
+    `parent_hash` is the SHA-256 of the record it was derived from; None means the input's own.
+    """
+
+    topic: str
+    event: Event
+    outcome: str
+    stage: PipelineStage
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    parent_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """An audit entry about a record that this stage did not produce (an ingested case, an acknowledgement taken)."""
+
+    event_id: Any
+    case_id: Any
+    topic: str
+    outcome: str
+    stage: PipelineStage
+    output_hash: str
+    parent_hash: str | None = None
+    source_event_id: Any = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """A new value for a key of the partition number's state; None removes the key."""
+
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """The input's own bytes, sent again: to the partition that its key belongs to."""
+
+    topic: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why an input cannot be processed: it goes to the dead letters and a person is asked to look.
+
+    `reason` is a code (bounded, used as a metric label); `detail` one line without patient data; `system` asks for
+    the system administrator as well as a clinician (bytes that are no event, a broken model).
+    """
+
+    reason: str
+    detail: str
+    system: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a stage makes of one input; all of it becomes visible in one transaction with the input's offset."""
+
+    outputs: Sequence[Output] = ()
+    noted: Sequence[Noted] = ()
+    state: Sequence[StateChange] = ()
+    forward: Forward | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Bytes on their way to a topic. `partition` None: by the key's murmur2 hash."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: Headers = ()
+
+
+class StageState(Protocol):
+    """State of one partition number, rebuilt from the state topic at every assignment."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take over one entry of the state topic."""

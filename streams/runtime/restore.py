@@ -1,0 +1,60 @@
+"""Reading a state topic to its end, at every assignment.
+
+The number's transactional producer has been started before (and so the old owner fenced and its open transaction
+aborted): what is read here is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+#: Without a record or an end-of-partition event for this long, the broker is taken to be away.
+IDLE_TIMEOUT_S = 30.0
+
+
+class StateUnreadableError(RuntimeError):
+    """The state topic could not be read to its end; the partition must not be processed without its state."""
+
+
+def read_state(bootstrap_servers: str, topic: str, numbers: Iterable[int]) -> Iterator[tuple[int, bytes, bytes | None]]:
+    """Every (number, key, value) of the topic's partitions, oldest first, read_committed, to the last stable offset.
+
+    A value of None is a tombstone. Blocking: call it in a thread. Raises StateUnreadableError.
+    """
+    waiting = set(numbers)
+    if not waiting:
+        return
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            # Required by the client, never used: nothing is committed and nothing joined.
+            "group.id": f"{topic}-restore",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "allow.auto.create.topics": False,
+        }
+    )
+    try:
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in sorted(waiting)])
+        while waiting:
+            messages = consumer.consume(1000, timeout=IDLE_TIMEOUT_S)
+            if not messages:
+                raise StateUnreadableError(f"no answer for partitions {sorted(waiting)} of {topic}")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    if message.key() is not None:
+                        yield message.partition(), message.key(), message.value()
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    waiting.discard(message.partition())
+                elif not error.retriable():
+                    raise StateUnreadableError(f"{topic}: {error.name()}")
+    except KafkaException as error:
+        raise StateUnreadableError(f"{topic}: {error.args[0].name()}") from error
+    finally:
+        consumer.close()

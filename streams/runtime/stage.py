@@ -1,0 +1,104 @@
+"""What a stage is to the runtime: its name, where it reads, and a function from inputs to results.
+
+A stage never sends, never acknowledges and never reads a clock for a decision. It returns what shall happen, and the
+runtime makes it happen once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from mode import get_logger
+
+from schemas.errors import ContractError
+from schemas.events import PipelineStage
+from streams.runtime.records import Input, Problem, RawInput, Result, StageState
+
+logger = get_logger(__name__)
+
+
+class NoState:
+    """State of a stage that keeps none of its own."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Nothing is kept, so nothing is expected in the topic."""
+
+
+class Stage(ABC):
+    """One stream processor. Subclasses are thin: decode has happened, they call the domain and name the outputs."""
+
+    #: Short name: metric label, part of the group id and of the state topic's name.
+    name: str
+    #: Topics read; all have the same partition count and key.
+    inputs: tuple[str, ...]
+    pipeline_stage: ClassVar[PipelineStage]
+    #: An event that comes twice (same event id) is left out the second time.
+    deduplicates: bool = False
+    #: Events a batch at most, and how long an incomplete batch waits for more. A longer wait is added to the latency of
+    #: every event after an idle spell; a shorter one wakes the loop more often.
+    max_batch: int = 64
+    within_s: float = 0.02
+    #: How long one input may wait for something that is away (registry, image store) before a person is asked instead.
+    patience_s: float = 30.0
+
+    @property
+    def group(self) -> str:
+        """Consumer group id, and prefix of the transactional ids."""
+        return f"vigia-{self.name}"
+
+    @property
+    def state_topic(self) -> str:
+        """Compacted topic of this stage's state, with as many partitions as its inputs."""
+        return f"vigia.{self.name}.state"
+
+    async def start(self) -> None:
+        """Get ready before the first assignment (load a model, open a client)."""
+        return None
+
+    async def stop(self) -> None:
+        """Let go of what `start` took."""
+        return None
+
+    def new_state(self, number: int) -> StageState:
+        """Empty state for a partition number that was just assigned."""
+        return NoState()
+
+    def on_assigned(self, states: dict[int, Any]) -> None:
+        """The states of all numbers now held, restored."""
+        return None
+
+    async def process(self, inputs: Sequence[Input]) -> Sequence[Result]:
+        """One result for each input, in order. The default takes them one by one, in order, so that state is exact."""
+        return [await self.attempt(given) for given in inputs]
+
+    async def attempt(self, given: Input) -> Result:
+        """`handle`, with an exception turned into a problem: Faust would count the event as done and lose it."""
+        try:
+            return await self.handle(given)
+        except Exception as error:
+            return Result(problem=failure(error, given.raw))
+
+    @abstractmethod
+    async def handle(self, given: Input) -> Result:
+        """The result for one input."""
+
+    @abstractmethod
+    def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
+        """What asks a person to look at an input that goes to the dead letters. `event` is None where undecodable."""
+
+
+def failure(error: Exception, raw: RawInput) -> Problem:
+    """The problem for an exception that no rule foresaw. Its text may hold patient data, so only its type is told."""
+    logger.error(
+        "%s[%s]@%s failed: %s", raw.topic, raw.number, raw.offset, type(error).__name__, exc_info=_without_values(error)
+    )
+    if isinstance(error, ContractError):
+        return Problem(reason="invalid_event", detail=str(error)[:300])
+    return Problem(reason="stage_failed", detail=type(error).__name__, system=True)
+
+
+def _without_values(error: Exception) -> tuple[type[Exception], Exception, Any]:
+    # Where it happened helps the operator; the message of a foreign exception may quote what it choked on.
+    return type(error), type(error)("(message withheld: it may quote the event)"), error.__traceback__

@@ -1,0 +1,71 @@
+"""State of the partition numbers in a worker's hands: the stage's own, and the ids of events seen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from streams.runtime.records import StageState, StateChange
+from streams.runtime.restore import read_state
+
+#: First byte of a state topic's key: an event seen, or the stage's own entry.
+SEEN, OWN = b"e", b"s"
+
+#: A second copy of an event that comes later than this is processed again. Producers retry for minutes; a redriven
+#: dead letter was never marked as seen. Seven days also cover a tablet that was offline over a long weekend.
+SEEN_FOR_S = 7 * 24 * 3600
+
+
+class NumberState:
+    """State of one partition number: `own` is the stage's, `seen` maps event ids to when they were processed."""
+
+    __slots__ = ("own", "seen")
+
+    def __init__(self, own: StageState) -> None:
+        self.own: Any = own
+        self.seen: dict[bytes, int] = {}
+
+    def restore(self, key: bytes, value: bytes | None, since: int) -> None:
+        """Take over one entry of the state topic; entries older than `since` (epoch seconds) are left out."""
+        kind, rest = key[:1], key[1:]
+        if kind == SEEN:
+            if value is not None and (at := int.from_bytes(value, "big")) >= since:
+                self.seen[rest] = at
+        elif kind == OWN and value is not None:
+            self.own.restore(rest, value)
+
+    def saw(self, event_id: UUID) -> bool:
+        """True where an event with this id was processed already."""
+        return event_id.bytes in self.seen
+
+    def mark_seen(self, event_id: UUID, now_s: int) -> StateChange:
+        """Remember the event; the change goes into the same transaction as its outputs."""
+        self.seen[event_id.bytes] = now_s
+        return StateChange(key=SEEN + event_id.bytes, value=now_s.to_bytes(8, "big"))
+
+
+def own_change(key: bytes, value: bytes | None) -> StateChange:
+    """A change of the stage's own state."""
+    return StateChange(key=OWN + key, value=value)
+
+
+async def restore_numbers(
+    bootstrap_servers: str, topic: str, numbers: set[int], new_state: Callable[[int], StageState]
+) -> dict[int, NumberState]:
+    """Fresh states of these numbers, read from the state topic in a thread."""
+    since = int(time.time()) - SEEN_FOR_S
+
+    def read() -> dict[int, NumberState]:
+        latest: dict[int, dict[bytes, bytes | None]] = {number: {} for number in numbers}
+        for number, key, value in read_state(bootstrap_servers, topic, numbers):
+            latest[number][key] = value
+        states = {number: NumberState(new_state(number)) for number in numbers}
+        for number, entries in latest.items():
+            for key, value in entries.items():
+                states[number].restore(key, value, since)
+        return states
+
+    return await asyncio.to_thread(read)

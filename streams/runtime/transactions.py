@@ -1,0 +1,174 @@
+"""One transaction a partition number: the records the outbox holds and the offsets they came from, together or not at all.
+
+Faust's own manager picks an output's transaction by the *destination* partition and an offset's by the *input*
+partition, so the two are not atomic, and it only logs fencing (faust-streaming#177, #323, #517). This one replaces it
+behind the hook that Faust gives, `Transport.TransactionManager`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from faust.transport.consumer import TransactionManager as FaustTransactionManager
+from faust.types import TP
+from mode import Service, get_logger
+
+from streams import metrics
+from streams.runtime.outbox import Batch, Outbox
+
+logger = get_logger(__name__)
+
+#: Inputs one transaction carries at most. A bound on the memory of a producer's accumulator and on how much work an
+#: aborted transaction repeats; above a few hundred the cost of a transaction is already spread thin.
+MAX_INPUTS = 500
+
+RestoreState = Callable[[set[int]], Awaitable[None]]
+
+
+class FencedForGoodError(RuntimeError):
+    """Another process took over a partition number that the group still gives to us."""
+
+
+class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
+    """Carries the outbox to Kafka. Faust calls `on_rebalance`, `on_partitions_revoked` and `commit`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.outbox: Outbox = self.app.outbox
+        self._restore: RestoreState = self.app.restore_state
+        self._producers: dict[int, AIOKafkaProducer] = {}
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._fenced_at: float | None = None
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Partitions go: carry out what is complete, then forget the rest. Faust has waited for what was in flight."""
+        await self.flush()
+        # The group protocol is eager: every partition is revoked at every rebalance, and read again if it comes back.
+        for number in self.outbox.numbers:
+            self.outbox.revoke(number)
+        metrics.ASSIGNED.labels(self.app.stage_name).set(0)
+
+    async def on_rebalance(self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP]) -> None:
+        """Partitions come: fence whoever had them, then read their state, then open the outbox for them.
+
+        Faust reads the committed offsets after this returns. The order is what makes it safe: once the old owner is
+        fenced and its open transaction aborted, neither the offsets nor the state can change any more.
+        """
+        metrics.REBALANCES.labels(self.app.stage_name).inc()
+        generation: int = self.app.consumer_generation_id
+        numbers = {tp.partition for tp in assigned}
+        for number in self.outbox.numbers:
+            self.outbox.revoke(number)
+        for number in set(self._producers) - numbers:
+            await self._stop_producer(number)
+        await asyncio.gather(*(self._start_producer(number) for number in sorted(numbers)))
+        await self._restore(numbers)
+        for number in sorted(numbers):
+            self.outbox.assign(number, generation)
+        self._fenced_at = None
+        metrics.ASSIGNED.labels(self.app.stage_name).set(len(numbers))
+        logger.info("holding partitions %s of generation %s", sorted(numbers), generation)
+
+    async def commit(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        """Faust's trigger. What is committed is what the outbox saw completed, whatever Faust computed."""
+        await self.flush()
+        return True
+
+    @Service.task
+    async def _flusher(self) -> None:
+        # Our own clock, because Faust stops triggering when its bookkeeping of acknowledgements has a hole.
+        interval = self.app.conf.broker_commit_interval
+        async for _ in self.itertimer(interval, name="outbox"):
+            await self.flush()
+            self._give_up_when_fenced_for_good()
+
+    async def flush(self) -> None:
+        """Carry out everything the outbox holds. Does not return before it is committed."""
+        numbers = self.outbox.numbers
+        if numbers:
+            await asyncio.gather(*(self._flush_number(number) for number in numbers))
+
+    async def _flush_number(self, number: int) -> None:
+        async with self._locks.setdefault(number, asyncio.Lock()):
+            while (generation := self.outbox.generation(number)) is not None:
+                batch = self.outbox.take(number, MAX_INPUTS)
+                if batch is None:
+                    return
+                try:
+                    await self._transact(number, batch)
+                except ProducerFenced:
+                    await self._on_fenced(number)
+                    return
+                except KafkaError as error:
+                    # Nothing is known of the transaction's end; a new owner will abort or find it. The process ends,
+                    # its supervisor starts another, and reading begins again at the committed offset.
+                    metrics.ABORTED.labels(self.app.stage_name).inc()
+                    logger.error("transaction on partition %s failed: %s", number, type(error).__name__)
+                    await self.app.crash(error)
+                    return
+                self.outbox.committed(number, generation, batch)
+
+    async def _transact(self, number: int, batch: Batch) -> None:
+        started = time.perf_counter()
+        producer = self._producers[number]
+        await producer.begin_transaction()
+        sent = [
+            await producer.send(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                partition=record.partition,
+                headers=record.headers,
+            )
+            for record in batch.records
+        ]
+        offsets = {TopicPartition(topic, number): offset for topic, offset in batch.offsets.items()}
+        await producer.send_offsets_to_transaction(offsets, self.app.conf.id)
+        await producer.commit_transaction()
+        # A record that failed fails the commit; this fetches the errors, so that none is reported as never retrieved.
+        await asyncio.gather(*sent)
+        stage = self.app.stage_name
+        metrics.COMMITS.labels(stage).inc()
+        metrics.TRANSACTION.labels(stage).observe(time.perf_counter() - started)
+        self.app.on_committed(number, batch)
+
+    async def _on_fenced(self, number: int) -> None:
+        metrics.FENCED.labels(self.app.stage_name).inc()
+        logger.warning("partition %s was taken over by another worker: dropping what it had not committed", number)
+        self.outbox.revoke(number)
+        self._fenced_at = self._fenced_at or time.monotonic()
+        await self._stop_producer(number)
+
+    def _give_up_when_fenced_for_good(self) -> None:
+        # A takeover comes with a rebalance that reaches us too. Where none does (a zombie that fenced us while it
+        # woke up), only a new start of this process gets the partition moving again.
+        if self._fenced_at is not None and not self.app.rebalancing:
+            limit = 2 * self.app.conf.broker_session_timeout
+            if time.monotonic() - self._fenced_at > limit:
+                raise FencedForGoodError("fenced, and no rebalance followed: starting anew")
+
+    async def _start_producer(self, number: int) -> None:
+        # Also for a number that we had: its producer may have been fenced by an owner in between.
+        await self._stop_producer(number)
+        producer = self.app.new_transactional_producer(f"{self.app.conf.id}-{number}")
+        await producer.start()
+        self._producers[number] = producer
+
+    async def _stop_producer(self, number: int) -> None:
+        producer = self._producers.pop(number, None)
+        if producer is not None:
+            await producer.stop()
+
+    async def on_stop(self) -> None:
+        """Last chance for what is complete; then the producers close."""
+        await self.flush()
+        for number in list(self._producers):
+            await self._stop_producer(number)
+
+    async def flush_producer(self) -> None:
+        """Unused: a stage never sends outside the outbox."""

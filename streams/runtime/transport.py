@@ -1,0 +1,36 @@
+"""Faust's aiokafka transport with the parts of ours in place: transaction manager and partition assignor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import aiokafka
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread as FaustConsumerThread
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.transport.drivers.aiokafka import Transport as FaustTransport
+
+from streams.runtime.assignor import CopartitionedAssignor
+from streams.runtime.transactions import TransactionManager
+
+class ConsumerThread(FaustConsumerThread):  # type: ignore[misc]
+    """The consumer thread, dealing whole partition numbers to workers."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # aiokafka reads this when the consumer starts and joins its group; Faust gives no setting for it.
+        consumer._partition_assignment_strategy = [CopartitionedAssignor]
+        return consumer
+
+
+class Consumer(FaustConsumer):  # type: ignore[misc]
+    """Faust's consumer over our thread."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class Transport(FaustTransport):  # type: ignore[misc]
+    """Selected by `StageApp._new_transport`."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
+    TransactionManager: ClassVar[type[TransactionManager]] = TransactionManager

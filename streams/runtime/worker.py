@@ -1,0 +1,81 @@
+"""One worker process from start to end: wait for what it needs, run, stop gracefully on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from mode import get_logger
+
+from streams.runtime.app import StageApp, watch_lateness
+
+logger = get_logger(__name__)
+
+#: A graceful stop finishes the batch in hand and commits it; longer than the slowest batch, shorter than the ten seconds
+#: after which Docker and systemd lose patience and kill.
+STOP_WITHIN_S = 8.0
+
+
+class WorkerError(RuntimeError):
+    """The worker cannot start or go on; the message is one line that says what to do."""
+
+
+async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Run the app until SIGTERM or SIGINT. Raises WorkerError when it crashes: a supervisor starts another."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if not await _broker_ready(app, stop):
+        return
+    lateness = asyncio.ensure_future(watch_lateness(app.stage_name))
+    await app.stage.start()
+    try:
+        app.finalize()
+        await app.start()
+        if on_ready is not None:
+            await on_ready()
+        await _until_stopped(app, stop)
+        crashed = app.crashed
+        reason = app.crash_reason
+        # A crashed app must not commit what it may hold in half; the outbox dies with the process.
+        if not crashed:
+            await asyncio.wait_for(app.stop(), STOP_WITHIN_S)
+    finally:
+        lateness.cancel()
+        await app.stage.stop()
+    if crashed:
+        raise WorkerError(f"{app.stage_name} crashed: {type(reason).__name__}; start it again, it continues where it committed")
+
+
+async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
+    waiting = asyncio.ensure_future(stop.wait())
+    try:
+        while not waiting.done() and not app.should_stop:
+            # Faust tells of a crash by a flag only; half a second is soon enough for a process that ends.
+            await asyncio.wait([waiting], timeout=0.5)
+    finally:
+        waiting.cancel()
+
+
+async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
+    """Wait until the broker answers and has the topics. False when asked to stop meanwhile."""
+    admin = AdminClient({"bootstrap.servers": app.bootstrap_servers, "log_level": 0})
+    wanted = {*app.stage.inputs, app.stage.state_topic}
+    told = False
+    while not stop.is_set():
+        try:
+            present = (await asyncio.to_thread(admin.list_topics, timeout=5)).topics
+        except KafkaException:
+            if not told:
+                logger.warning("broker not reachable, waiting for it")
+                told = True
+            continue
+        missing = wanted - set(present)
+        if missing:
+            raise WorkerError(f"missing topics: {', '.join(sorted(missing))}; create them with: vigia topics apply")
+        return True
+    return False

@@ -1,0 +1,56 @@
+"""A dead letter keeps what it was and says where it came from."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from streams.runtime.dead_letter import PREFIX, attempt_of, case_id_of, dead_letter, event_id_of
+from streams.runtime.records import Problem, RawInput
+
+CASE = "7b0f2e2e-6f0a-4b7a-9c1e-0a5a1f6f2d11"
+RAW = RawInput(
+    topic="vigia.cases.routine",
+    number=2,
+    offset=41,
+    timestamp_ms=1,
+    key=CASE.encode(),
+    value=b"\x00bytes",
+    headers=(("trace", b"t"), ("vigia.attempt", b"2")),
+)
+PROBLEM = Problem(reason="hash_mismatch", detail="hash_mismatch: 12 bytes")
+
+
+def test_key_value_and_headers_are_untouched_and_ours_are_added() -> None:
+    letter = dead_letter(RAW, "inference-routine", PROBLEM)
+    assert (letter.key, letter.value) == (RAW.key, RAW.value)
+    assert letter.headers[: len(RAW.headers)] == RAW.headers
+    added = {name.removeprefix(PREFIX): value.decode() for name, value in letter.headers if name.startswith(PREFIX)}
+    assert {name: added[name] for name in ("stage", "reason", "message", "topic", "partition", "offset", "attempt")} == {
+        "stage": "inference-routine",
+        "reason": "hash_mismatch",
+        "message": "hash_mismatch: 12 bytes",
+        "topic": "vigia.cases.routine",
+        "partition": "2",
+        "offset": "41",
+        "attempt": "2",
+    }
+
+
+def test_a_second_death_replaces_the_headers_of_the_first() -> None:
+    first = dead_letter(RAW, "inference-routine", PROBLEM)
+    again = RawInput(**{**{name: getattr(RAW, name) for name in RAW.__slots__}, "headers": first.headers})
+    names = [name for name, _ in dead_letter(again, "grading", PROBLEM).headers]
+    assert len(names) == len(set(names))
+
+
+def test_the_case_is_the_key_or_else_made_from_where_the_record_lies() -> None:
+    assert case_id_of(RAW) == UUID(CASE)
+    odd = RawInput(topic="t", number=0, offset=1, timestamp_ms=0, key=b"\xff", value=None)
+    assert case_id_of(odd) == case_id_of(odd) != event_id_of(odd)
+    keyless = RawInput(topic="t", number=0, offset=2, timestamp_ms=0, key=None, value=None)
+    assert case_id_of(keyless) != case_id_of(odd)
+
+
+def test_attempts_are_counted_from_the_header_and_start_at_zero() -> None:
+    assert attempt_of(RAW) == 2
+    assert attempt_of(RawInput(topic="t", number=0, offset=1, timestamp_ms=0, key=None, value=None)) == 0
