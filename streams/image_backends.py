@@ -97,13 +97,15 @@ class LocalFolder:
             descriptor = _open_at(folder, name, os.O_NONBLOCK)
         finally:
             os.close(folder)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OutsideStoreError("not a regular file")
-            try:
+            with open(descriptor, "rb", closefd=False) as file:
                 return file.read(limit)
-            except OSError as error:
-                raise StoreUnavailableError(f"the picture cannot be read: {error.strerror}") from None
+        except OSError as error:
+            raise StoreUnavailableError(f"the picture cannot be read: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
 
     @staticmethod
     def _sync(folder: Path) -> None:

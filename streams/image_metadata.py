@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from PIL import ExifTags, Image
+from streams import exif
 
 JPEG, PNG, WEBP, UNKNOWN = "image/jpeg", "image/png", "image/webp", "application/octet-stream"
 
@@ -53,7 +53,6 @@ _JPEG_KEPT_APPLICATIONS = {_JPEG_JFIF: b"JFIF\x00", b"\xe2": b"ICC_PROFILE\x00",
 # (T.81, B.1.1).
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _JPEG_SCAN_ENDS = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-_EXIF_HEADER = b"Exif\x00\x00"
 
 
 def media_type(data: bytes) -> str:
@@ -90,10 +89,7 @@ def without_metadata(data: bytes) -> bytes:
 
 def orientation(data: bytes) -> int:
     """EXIF orientation 1–8, how to turn the pixels before use; 1 (upright) also when absent or impossible."""
-    try:
-        value = _exif(data).get(ExifTags.Base.Orientation, 1)
-    except Exception:  # Pillow answers damaged EXIF with any of a dozen exceptions; none says more than "not there".
-        return 1
+    value = exif.tags(_exif_block(data)).get(exif.ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -102,34 +98,22 @@ def capture_time(data: bytes) -> datetime | None:
 
     A local time without an offset is not guessed: hospitals go through summer time, and tablets through time zones.
     """
+    tags = exif.tags(_exif_block(data))
+    moment, offset = tags.get(exif.DATE_TIME_ORIGINAL), tags.get(exif.OFFSET_TIME_ORIGINAL)
+    fraction = str(tags.get(exif.SUBSEC_TIME_ORIGINAL, "")).strip()
+    micros = int(fraction[:6].ljust(6, "0")) if re.fullmatch("[0-9]+", fraction) else 0
     try:
-        tags = _exif(data).get_ifd(ExifTags.IFD.Exif)
-        moment, offset = (str(tags[tag]).strip("\x00 ") for tag in (_TAKEN_AT, _TAKEN_OFFSET))
-        fraction = str(tags.get(_TAKEN_FRACTION, "")).strip("\x00 ")
-        micros = int(fraction[:6].ljust(6, "0")) if re.fullmatch("[0-9]+", fraction) else 0
-        taken = datetime.strptime(moment + offset, "%Y:%m:%d %H:%M:%S%z")
+        taken = datetime.strptime(f"{moment}{offset}", "%Y:%m:%d %H:%M:%S%z")
         return taken.replace(microsecond=micros).astimezone(UTC)
-    except Exception:  # as above
+    except (ValueError, OverflowError):
         return None
-
-
-_TAKEN_AT, _TAKEN_OFFSET = ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal
-_TAKEN_FRACTION = ExifTags.Base.SubsecTimeOriginal
-
-
-def _exif(data: bytes) -> Image.Exif:
-    # Only the block is handed to Pillow: opening the whole picture would decode a PNG to look for EXIF behind its
-    # pixels.
-    exif = Image.Exif()
-    exif.load(_exif_block(data))
-    return exif
 
 
 def _exif_block(data: bytes) -> bytes:
     kind = media_type(data)
     if kind == JPEG:
         blocks = (data[part.body : part.end] for part in _jpeg_segments(data) if part.kind == b"\xe1")
-        return next((block for block in blocks if block.startswith(_EXIF_HEADER)), b"")
+        return next((block for block in blocks if block.startswith(exif.HEADER)), b"")
     if kind == PNG:
         return next((data[part.body : part.end - 4] for part in _png_chunks(data) if part.kind == b"eXIf"), b"")
     if kind == WEBP:
@@ -138,12 +122,8 @@ def _exif_block(data: bytes) -> bytes:
 
 
 def _orientation_block(data: bytes) -> bytes:
-    """A TIFF block with the orientation as its only tag, or nothing for an upright picture."""
     turned = orientation(data)
-    if turned == 1:
-        return b""
-    # Little-endian header, one entry in IFD 0: tag 0x0112, type SHORT, one value; no further IFD.
-    return b"II*\x00" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, turned, 0, 0)
+    return b"" if turned == 1 else exif.orientation_block(turned)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[_Part]:
@@ -167,7 +147,7 @@ def _jpeg_segments(data: bytes) -> Iterator[_Part]:
 def _stripped_jpeg(data: bytes) -> Iterator[bytes]:
     yield b"\xff" + _JPEG_START
     block = _orientation_block(data)
-    pending = b"\xff\xe1" + struct.pack(">H", len(_EXIF_HEADER + block) + 2) + _EXIF_HEADER + block if block else b""
+    pending = b"\xff\xe1" + struct.pack(">H", len(exif.HEADER + block) + 2) + exif.HEADER + block if block else b""
     for part in _jpeg_segments(data):
         signature = _JPEG_KEPT_APPLICATIONS.get(part.kind)
         if part.kind not in _JPEG_KEPT and not (signature and data.startswith(signature, part.body)):
