@@ -4,7 +4,7 @@ A stage has 200 µs of CPU an event, for decoding, deciding, encoding and the au
 fields of every event would eat most of it, so the reflection is done once a class, in the way the standard library's
 dataclasses do it: source text, compiled at import.
 
-Values on the Avro side are the plain ones of the binary encoding: a UUID is its text, a time is microseconds since 1970,
+Values on the Avro side are those of the binary encoding: a UUID is its text, a time is microseconds since 1970,
 an enum its symbol. Logical types are converted here and not by fastavro, so that a bad one is an error that names the
 field.
 """
