@@ -1,0 +1,85 @@
+"""The properties of an embedded broker: small, quick, loopback only; three of them replicate as production does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.embedded.ports import LOOPBACK
+
+#: Quiet unless something is wrong; the server's own class says when it is up.
+LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %p %c{1} %m%n
+rootLogger.level = warn
+rootLogger.appenderRefs = out
+rootLogger.appenderRef.out.ref = out
+logger.server.name = kafka.server.KafkaRaftServer
+logger.server.level = info
+"""
+#: Kafka's default of 50 partitions each would be 100 folders to create and recover for a handful of groups.
+INTERNAL_PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One broker that is its own controller (KRaft combined mode)."""
+
+    node_id: int
+    port: int
+    controller_port: int
+
+
+def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str, str]:
+    """`server.properties` of `node` in the cluster `nodes`; its log segments live in `data`."""
+    replication = min(3, len(nodes))
+    # With three copies, two must have a record before it counts as written: one broker may die and nothing is lost.
+    min_in_sync = max(1, replication - 1)
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": node.node_id,
+        "controller.quorum.voters": ",".join(f"{n.node_id}@{LOOPBACK}:{n.controller_port}" for n in nodes),
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{node.port}",
+        "log.dirs": data,
+        # A topic with a mistyped name must fail, not come to be with one partition.
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": replication,
+        "min.insync.replicas": min_in_sync,
+        "offsets.topic.num.partitions": INTERNAL_PARTITIONS,
+        "offsets.topic.replication.factor": replication,
+        "transaction.state.log.num.partitions": INTERNAL_PARTITIONS,
+        "transaction.state.log.replication.factor": replication,
+        "transaction.state.log.min.isr": min_in_sync,
+        "share.coordinator.state.topic.num.partitions": 1,
+        "share.coordinator.state.topic.replication.factor": replication,
+        "share.coordinator.state.topic.min.isr": min_in_sync,
+        # The default waits 3 s for more members before the first assignment of every new group.
+        "group.initial.rebalance.delay.ms": 0,
+        # The default of 128 MiB is a third of our heap; this is enough for some 400,000 keys a cleaning.
+        "log.cleaner.dedupe.buffer.size": 10 * 1024 * 1024,
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+        "num.recovery.threads.per.data.dir": 2,
+    }
+    if len(nodes) > 1:
+        # On one machine silence means death far sooner than the defaults (9 s) assume: acks resume in about 2 s.
+        properties |= {
+            "broker.session.timeout.ms": 2_000,
+            "broker.heartbeat.interval.ms": 300,
+            "controller.quorum.election.timeout.ms": 500,
+            "controller.quorum.fetch.timeout.ms": 1_000,
+            "controller.quorum.election.backoff.max.ms": 300,
+            "replica.lag.time.max.ms": 3_000,
+        }
+    return {key: str(value) for key, value in properties.items()}
+
+
+def render(properties: dict[str, str]) -> str:
+    """Properties as Java reads them; a backslash would be its escape character."""
+    return "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items())

@@ -1,0 +1,87 @@
+"""A tiny program that stands between us and a child, so that the child never outlives us: not after `kill -9` either.
+
+    python -I -S guard.py PARENT_PID GRACE_SECONDS COMMAND…
+
+It imports nothing of this project and is run by path. When the parent is gone, it asks the child to end, then makes it
+end; should the guard itself be killed, the kernel kills the child (PR_SET_PDEATHSIG).
+
+Why a process: PR_SET_PDEATHSIG alone is bound to the *thread* that started the child, which in our programs is often
+one of a pool that ends long before the process; and setting it needs code between fork and exec, which is not safe in a
+program with threads. The guard has one thread and lives as long as the child, so here it is both safe and lasting.
+The parent is watched by its process id: a pipe would stay open as long as any forked process held a copy of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+#: Seconds between looks for the parent: how long an orphan can go unnoticed, against wake-ups of an idle machine.
+LOOK_S = 0.25
+#: What wakes the guard: its child ended, or somebody wants it to end.
+SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+def _tie_to(guard: int) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # The guard may have died before the line above took effect; then nobody would send that signal.
+    if os.getppid() != guard:
+        os._exit(1)
+    # The mask would be inherited through exec, and the child deaf to SIGTERM.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _wait(seconds: float) -> int | None:
+    info = signal.sigtimedwait(SIGNALS, seconds)
+    return None if info is None else info.si_signo
+
+
+def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    deadline = time.monotonic() + grace_s
+    _signal_group(child, signal.SIGTERM)
+    # A child stopped by SIGSTOP takes its SIGTERM only once it runs again.
+    _signal_group(child, signal.SIGCONT)
+    while child.poll() is None and time.monotonic() < deadline:
+        _wait(LOOK_S)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the child to its end; its exit code, or 128 + the number of the signal that ended it, is ours."""
+    parent, grace_s, command = int(arguments[0]), float(arguments[1]), arguments[2:]
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    if os.getppid() != parent:
+        return 1
+    guard = os.getpid()
+    try:
+        # One thread here, so code between fork and exec is safe.
+        child = subprocess.Popen(command, preexec_fn=lambda: _tie_to(guard), process_group=0, stdout=sys.stderr)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
+        return 127
+    # The parent reads one line: whom to pause or to kill.
+    os.write(1, f"{child.pid}\n".encode())
+    os.close(1)
+    while child.poll() is None:
+        if _wait(LOOK_S) not in (None, signal.SIGCHLD) or os.getppid() != parent:
+            _end(child, grace_s)
+    # Whatever the child started and left behind in its group goes with it.
+    _signal_group(child, signal.SIGKILL)
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

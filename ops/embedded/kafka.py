@@ -1,0 +1,204 @@
+"""Apache Kafka itself, on loopback, for as long as a `with` block or a process lasts."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from ops.embedded.admin import cluster_is_complete, exercise
+from ops.embedded.broker_config import LOG4J, Node, broker_properties, render
+from ops.embedded.errors import EmbeddedError, PortTakenError, StartError
+from ops.embedded.fetch import fetch
+from ops.embedded.jvm import JavaProgram, environment
+from ops.embedded.pins import load_program
+from ops.embedded.ports import LOOPBACK, accepts, free_ports
+from ops.embedded.process import ChildProcess
+from ops.embedded.ready import wait_until_ready
+
+#: How often we look for other ports when another process was faster. Losing thrice in a row is no accident.
+PORT_ATTEMPTS = 3
+#: Seconds for a training run to write its AOT cache after SIGTERM (4 s on two idle cores).
+TRAINING_GRACE_S = 120.0
+#: 384 MiB of heap are about 340 MiB in memory at rest.
+MAX_HEAP_MIB = 384
+
+
+class Broker:
+    """One broker of the cluster: a process that can crash, hang and come back on the same port."""
+
+    def __init__(self, node: Node, process: ChildProcess) -> None:
+        self.node = node
+        self.process = process
+
+    @property
+    def address(self) -> str:
+        """`host:port` that clients use."""
+        return f"{LOOPBACK}:{self.node.port}"
+
+    def start(self, wait: bool = True) -> None:
+        """Start it, again on its port and data; with `wait` return when it accepts connections. Raises StartError."""
+        self.process.start()
+        if wait:
+            wait_until_ready(self.process, lambda: accepts(self.node.port))
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nobody is told."""
+        self.process.kill()
+
+    def pause(self) -> None:
+        """Hang: connections stay open, nothing is answered."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.process.resume()
+
+
+class EmbeddedKafka:
+    """A Kafka cluster of one broker, or of three with replication 3 and two in-sync replicas.
+
+    The first use on a machine downloads Kafka (see `ops.embedded.fetch`). State stays below `run_dir`: a later start
+    with the same folder finds its topics again, on other ports. No broker outlives this process, however it ends.
+    """
+
+    def __init__(self, run_dir: Path, brokers: int = 1, *, grace_s: float = 10.0) -> None:
+        if brokers not in (1, 3):
+            raise ValueError(f"a cluster has 1 or 3 brokers, not {brokers}: two cannot outvote one")
+        self.run_dir = run_dir.absolute()
+        self._count = brokers
+        self._grace_s = grace_s
+        self.brokers: tuple[Broker, ...] = ()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Addresses of all brokers, for `bootstrap.servers`. Raises EmbeddedError before `start`."""
+        if not self.brokers:
+            raise EmbeddedError("Kafka has not been started")
+        return ",".join(broker.address for broker in self.brokers)
+
+    def broker(self, node_id: int) -> Broker:
+        """The broker with that `node.id` (1, 2, 3). Raises KeyError."""
+        return {broker.node.node_id: broker for broker in self.brokers}[node_id]
+
+    def start(self) -> Self:
+        """Fetch if needed, start, and return when every broker serves. Raises EmbeddedError; then nothing runs."""
+        program = kafka_program()
+        return self._start(program, program.aot_options(_train))
+
+    def stop(self) -> None:
+        """End every broker: gently, for certain after the grace."""
+        for broker in self.brokers:
+            broker.process.ask_to_stop()
+        for broker in self.brokers:
+            broker.process.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self, program: JavaProgram, options: Sequence[str]) -> Self:
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            try:
+                self._start_once(program, options)
+            except PortTakenError:
+                self.stop()
+                if attempt == PORT_ATTEMPTS:
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+            else:
+                break
+        return self
+
+    def _start_once(self, program: JavaProgram, options: Sequence[str]) -> None:
+        ports = free_ports(2 * self._count)
+        nodes = [
+            Node(node_id=number, port=port, controller_port=controller)
+            for number, (port, controller) in enumerate(zip(ports[::2], ports[1::2], strict=True), start=1)
+        ]
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        log4j = self.run_dir / "log4j2.properties"
+        log4j.write_text(LOG4J)
+        cluster_id = _cluster_id(self.run_dir)
+
+        properties = {"log4j2.configurationFile": str(log4j), "java.io.tmpdir": str(self.run_dir / "tmp")}
+
+        def prepare(node: Node) -> Broker:
+            folder = self.run_dir / f"broker-{node.node_id}"
+            folder.mkdir(exist_ok=True)
+            config = folder / "server.properties"
+            config.write_text(render(broker_properties(node, nodes, folder / "data")))
+            if not (folder / "data" / "meta.properties").exists():
+                _format(program, properties, cluster_id, config)
+            process = ChildProcess(
+                "Kafka" if self._count == 1 else f"Kafka broker {node.node_id}",
+                program.command(("kafka.Kafka", str(config)), properties=properties, options=options),
+                log=folder / "broker.log",
+                env=environment(self.run_dir / "tmp"),
+                grace_s=self._grace_s,
+            )
+            return Broker(node, process)
+
+        with ThreadPoolExecutor(max_workers=self._count) as pool:
+            self.brokers = tuple(pool.map(prepare, nodes))
+        for broker in self.brokers:
+            broker.start(wait=False)
+        for broker in self.brokers:
+            wait_until_ready(broker.process, lambda broker=broker: accepts(broker.node.port))  # type: ignore[misc]
+        with cluster_is_complete(self.bootstrap_servers, self._count) as complete:
+            wait_until_ready(self.brokers[0].process, complete)
+
+
+def kafka_program() -> JavaProgram:
+    """Kafka in the cache, downloaded if need be. Raises FetchError."""
+    pinned = load_program("kafka", "Apache Kafka")
+    # Sorted: the AOT cache holds only for the very same class path.
+    jars = sorted(str(path) for path in fetch(pinned).glob("*.jar"))
+    return JavaProgram(
+        name=pinned.key,
+        title=f"{pinned.title} {pinned.version}",
+        max_heap_mib=MAX_HEAP_MIB,
+        load=("-cp", ":".join(jars)),
+    )
+
+
+def _train(options: Sequence[str]) -> None:
+    """One broker from its format to its stop, with a transaction and a consumer group between."""
+    with tempfile.TemporaryDirectory(prefix="vigia-training-") as scratch:
+        kafka = EmbeddedKafka(Path(scratch), grace_s=TRAINING_GRACE_S)
+        program = kafka_program()
+        try:
+            kafka._start(program, options)
+            exercise(kafka.bootstrap_servers)
+        finally:
+            kafka.stop()
+
+
+def _cluster_id(run_dir: Path) -> str:
+    path = run_dir / "cluster.id"
+    if not path.exists():
+        # Kafka writes a UUID as unpadded URL-safe base 64.
+        path.write_text(urlsafe_b64encode(uuid4().bytes).decode().rstrip("="))
+    return path.read_text()
+
+
+def _format(program: JavaProgram, properties: Mapping[str, str], cluster_id: str, config: Path) -> None:
+    arguments = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config))
+    line = program.command(arguments, properties=properties)
+    log = config.with_name("format.log")
+    with log.open("wb") as output:
+        code = subprocess.run(line, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=120).returncode
+    if code != 0:
+        raise StartError("Kafka", "could not format its storage", log, log.read_text().splitlines()[-5:])

@@ -1,0 +1,128 @@
+"""A child process that logs to a file and cannot outlive us: started, stopped, killed and paused as one object."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ops.embedded import guard
+from ops.embedded.errors import EmbeddedError
+
+#: Seconds that a child gets to end by itself after SIGTERM: a broker closes its logs in well under one.
+STOP_GRACE_S = 10.0
+#: Lines of its log that are told when a child fails.
+TOLD_LINES = 15
+
+
+class ChildProcess:
+    """One child under its guard (see `ops.embedded.guard`). Not thread-safe: one owner calls it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        grace_s: float = STOP_GRACE_S,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = [str(part) for part in command]
+        self._env = None if env is None else dict(env)
+        self._cwd = cwd
+        self._grace_s = grace_s
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._pid: int | None = None
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child itself, not of its guard. Raises EmbeddedError when it does not run."""
+        if self._pid is None:
+            raise EmbeddedError(f"{self.name} is not running")
+        return self._pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the child has been started and has not ended."""
+        return self._guard is not None and self._guard.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs or before it was started; 128 + n after signal n."""
+        return None if self._guard is None else self._guard.poll()
+
+    def start(self) -> None:
+        """Start the child; its output is appended to the log."""
+        if self.running:
+            raise EmbeddedError(f"{self.name} is already running")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        head = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(self._grace_s))
+        with self.log.open("ab") as log:
+            self._log_start = log.tell()
+            self._guard = subprocess.Popen(
+                [*head, *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._env,
+                cwd=self._cwd,
+                # Ctrl-C goes to everyone in the terminal's foreground group; only we are to answer it, in our order.
+                start_new_session=True,
+            )
+        assert self._guard.stdout is not None
+        with self._guard.stdout as told:
+            line = told.readline()
+        self._pid = int(line) if line else None
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait for the child to end by itself; its exit code. Raises subprocess.TimeoutExpired."""
+        if self._guard is None:
+            raise EmbeddedError(f"{self.name} was not started")
+        code = self._guard.wait(timeout_s)
+        self._pid = None
+        return code
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and return at once; the guard follows with SIGKILL when the grace has passed."""
+        if self._guard is not None and self._guard.poll() is None:
+            self._guard.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int | None:
+        """End the child, gently and then for certain; its exit code, None if it was never started."""
+        self.ask_to_stop()
+        return None if self._guard is None else self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL the child: a crash."""
+        self._signal(signal.SIGKILL)
+        self.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: alive for the kernel, silent for everyone else."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def output(self) -> str:
+        """What the child has written since its last start."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def last_lines(self) -> list[str]:
+        """The end of its output, for an error message."""
+        return self.output().splitlines()[-TOLD_LINES:] if self.log.exists() else []
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self.running:
+            raise EmbeddedError(f"{self.name} is not running")
+        os.kill(self.pid, number)
