@@ -1,0 +1,89 @@
+"""Fixtures shared by all tests: real services, topics of one's own, and the order of the suites."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from ops.embedded import EmbeddedError
+from tests.services import KafkaService, RegistryService, kafka_service, registry_service
+
+ServiceT = TypeVar("ServiceT")
+#: Quick and telling tests first, those that kill things last.
+SUITES = ("unit", "integration", "chaos")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run unit, integration and chaos tests in this order, marked by the folder they live in."""
+    here = Path(__file__).parent
+
+    def suite(item: pytest.Item) -> int:
+        parts = item.path.relative_to(here).parts if item.path.is_relative_to(here) else ()
+        return SUITES.index(parts[0]) if parts and parts[0] in SUITES else 0
+
+    for item in items:
+        if suite(item) > 0:
+            item.add_marker(SUITES[suite(item)])
+    items.sort(key=suite)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
+    """A real Kafka cluster; `.bootstrap_servers`. One a session: use topics and groups of your own."""
+    with _or_skip(kafka_service(tmp_path_factory.mktemp("kafka"))) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryService]:
+    """A real schema registry; `.url` is its Confluent API. One a session: use subjects of your own."""
+    with _or_skip(registry_service(tmp_path_factory.mktemp("registry"))) as service:
+        yield service
+
+
+@pytest.fixture
+def unique() -> str:
+    """A prefix for topics, groups and transactional ids that no other test uses."""
+    return f"t{uuid4().hex[:10]}."
+
+
+@pytest.fixture
+def make_topic(kafka: KafkaService, unique: str) -> Iterator[Callable[..., str]]:
+    """Create a topic of this test's own: `make_topic("cases", partitions=4, config={"cleanup.policy": "compact"})`.
+
+    Returns its name, which is the given one behind `unique`. The topics are removed after the test.
+    """
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    made: list[str] = []
+
+    def make(name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
+        topic = f"{unique}{name}"
+        admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))])[topic].result(30)
+        made.append(topic)
+        return topic
+
+    yield make
+    for future in (admin.delete_topics(made) if made else {}).values():
+        future.exception(30)
+
+
+@contextmanager
+def _or_skip(service: AbstractContextManager[ServiceT]) -> Iterator[ServiceT]:
+    """On a machine that cannot run the service, skip and say why; in CI that is a failure."""
+    try:
+        running = service.__enter__()
+    except EmbeddedError as error:
+        if os.environ.get("CI", "").lower() == "true":
+            raise
+        pytest.skip(f"no service to test against: {error}")
+    try:
+        yield running
+    finally:
+        service.__exit__(None, None, None)
