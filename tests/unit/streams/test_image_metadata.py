@@ -85,6 +85,12 @@ def test_what_follows_the_end_of_the_picture_is_cut(form: str) -> None:
     assert image_metadata.without_metadata(film) == image_metadata.without_metadata(original)
 
 
+def test_pixels_after_the_last_chunk_of_a_png_are_cut() -> None:
+    original = picture("PNG")
+    hidden = struct.pack(">I", len(SECRET)) + b"IDAT" + SECRET + bytes(4)
+    assert image_metadata.without_metadata(original + hidden) == image_metadata.without_metadata(original)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_colour_profile_stays(form: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

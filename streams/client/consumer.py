@@ -1,0 +1,245 @@
+"""Subscribe to the pipeline's topics from any Python program: committed records only, decoded, none skipped in silence.
+
+Delivery is at least once. The position of an event is committed only after the caller has come back for the next one,
+so an event in hand when the process dies, or when a `for` loop is left, is delivered again. Handlers that must not act
+twice compare `event.event_id`, which never changes for the same decision.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
+from schemas.events import Event
+from schemas.serde import Serde
+from streams.client.errors import BrokerUnavailableError, ConsumerError, TopicMissingError
+from streams.client.received import ReceivedEvent
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Positions are sent to the broker at most so often, in seconds. More often costs a request an event; less often
+#: delivers more again after a crash: at 1 s, what was handled in its last second.
+COMMIT_INTERVAL_S = 1.0
+
+#: A consumer that died is noticed after this time, as in the stages (streams/runtime): its partitions wait so long.
+SESSION_TIMEOUT_MS = 6_000
+
+#: How long one call into librdkafka may block, in seconds: the delay with which a signal (ctrl-C) is seen.
+_POLL_S = 0.2
+
+# Waiting does not help against these.
+_FATAL = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the broker does not let us read a topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "the broker does not let us use this consumer group",
+    KafkaError._AUTHENTICATION: "the broker refuses our credentials",
+}
+
+
+class EventConsumer:
+    """A member of a consumer group. Not to be shared between threads; use it in a `with` block.
+
+    >>> with EventConsumer(settings, ["vigia.escalations.emergency"], group_id="pager") as consumer:
+    ...     for received in consumer:
+    ...         page(received.event)
+    """
+
+    def __init__(
+        self, settings: Settings, topics: Iterable[str], group_id: str, *, serde: Serde | None = None, **overrides: Any
+    ) -> None:
+        """Subscribe; a group without committed positions starts at the oldest record.
+
+        `overrides` are librdkafka settings, such as `{"security.protocol": "SASL_SSL"}` (as **{…}). Those that the
+        delivery promise rests on cannot be changed: ValueError.
+        """
+        promised = {
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }
+        if refused := sorted(promised.keys() & overrides.keys()):
+            raise ValueError(f"the delivery promise rests on {', '.join(refused)}")
+        self._serde = serde or Serde(settings.schema_registry_url)
+        self._own_serde = serde is None
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap_servers,
+                "group.id": group_id,
+                "auto.offset.reset": "earliest",
+                "session.timeout.ms": SESSION_TIMEOUT_MS,
+                "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "logger": log,
+                "error_cb": self._noticed,
+                "on_commit": self._answered,
+                **overrides,
+                **promised,
+            }
+        )
+        #: Positions to commit: (topic, partition) → offset of the next record.
+        self._handled: dict[tuple[str, int], int] = {}
+        self._in_hand: Message | None = None
+        self._committed_at = time.monotonic()
+        self._brokers_down = False
+        self._closed = False
+        self._consumer.subscribe(list(topics), on_revoke=self._revoked, on_lost=self._lost)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[ReceivedEvent]:
+        return self.events()
+
+    def events(self, timeout: float | None = None) -> Iterator[ReceivedEvent]:
+        """Events as they come; ends when none came for `timeout` seconds (never, by default).
+
+        Asking for the next event says that the one before is handled. Raises TopicMissingError or ConsumerError when
+        the topics cannot be read, BrokerUnavailableError when none came since no broker answers, and
+        RegistryUnavailableError when a schema is needed that was never seen and the registry is away: the event is not
+        lost, a new call begins with it.
+        """
+        while (received := self.next(timeout)) is not None:
+            yield received
+
+    def next(self, timeout: float | None = None) -> ReceivedEvent | None:
+        """Mark the event in hand as handled and return the next one, or None after `timeout` seconds without one."""
+        self.mark_handled()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._handled and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
+                self._send_positions(asynchronous=True)
+            left = _POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - time.monotonic()))
+            message = self._consumer.poll(left)
+            if message is not None:
+                if (error := message.error()) is None:
+                    return self._received(message)
+                if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise TopicMissingError(f"topic {message.topic()} does not exist: run `vigia topics apply`")
+                if error.code() in _FATAL:
+                    raise ConsumerError(_FATAL[error.code()])
+                log.warning("consumer: %s", error.str())
+            elif deadline is not None and time.monotonic() >= deadline:
+                self._check_reachable()
+                return None
+
+    def mark_handled(self) -> None:
+        """Say that the event in hand is handled, without asking for the next one; for use before leaving a loop."""
+        if self._in_hand is not None:
+            message, self._in_hand = self._in_hand, None
+            place = (cast(str, message.topic()), cast(int, message.partition()))
+            self._handled[place] = cast(int, message.offset()) + 1
+
+    def commit(self) -> None:
+        """Commit, now and for certain, the positions behind all handled events.
+
+        Raises ConsumerError when the broker does not confirm, for example because the partitions went to another
+        member: the events are then delivered to that one again.
+        """
+        try:
+            self._send_positions(asynchronous=False)
+        except KafkaException as error:
+            raise ConsumerError(f"positions are not committed: {error.args[0].str()}") from None
+
+    def close(self) -> None:
+        """Commit what is handled and leave the group at once, so that its other members need not wait."""
+        if self._closed:
+            return
+        self._closed = True
+        # What was in hand when the block was left may be half done: it is delivered again.
+        self._in_hand = None
+        try:
+            self._send_positions(asynchronous=False)
+        except KafkaException as error:
+            # Closing comes first; what is not committed is delivered again.
+            log.warning("positions are not committed: %s", error.args[0].str())
+        self._consumer.close()
+        if self._own_serde:
+            self._serde.close()
+
+    def _received(self, message: Message) -> ReceivedEvent:
+        value = message.value()
+        decoded: Event | None = None
+        failure: UndecodableError | InvalidEventError | None = None
+        try:
+            if value is not None:
+                decoded = cast(Event, self._serde.decode(value))
+        except RegistryUnavailableError:
+            # Not the record's fault: it comes again when the caller does.
+            self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))
+            raise
+        except (UndecodableError, InvalidEventError) as error:
+            failure = error
+        self._in_hand = message
+        kind, milliseconds = message.timestamp()
+        return ReceivedEvent(
+            topic=cast(str, message.topic()),
+            partition=cast(int, message.partition()),
+            offset=cast(int, message.offset()),
+            key=message.key(),
+            value=value,
+            headers=tuple(message.headers() or ()),
+            timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC),
+            decoded=decoded,
+            error=failure,
+        )
+
+    def _send_positions(self, *, asynchronous: bool) -> None:
+        positions = [TopicPartition(*place, offset) for place, offset in self._handled.items()]
+        self._committed_at = time.monotonic()
+        if not positions:
+            return
+        if asynchronous:
+            # The answer comes to _answered.
+            self._handled.clear()
+            self._consumer.commit(offsets=positions, asynchronous=True)
+            return
+        for result in self._consumer.commit(offsets=positions, asynchronous=False) or ():
+            if result.error is not None:
+                raise KafkaException(result.error)
+        self._handled.clear()
+
+    def _answered(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
+        for position in positions:
+            if error is not None or position.error is not None:
+                # Kept for the next attempt, unless a later one is waiting already.
+                self._handled.setdefault((position.topic, position.partition), position.offset)
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        # The next owner starts from what is committed now. Called within poll, when nothing is in hand.
+        try:
+            self._send_positions(asynchronous=False)
+        except KafkaException as error:
+            log.warning("positions are not committed: %s", error.args[0].str())
+        self._lost(_, partitions)
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        # Someone else owns them already: a position of ours would set theirs back.
+        for partition in partitions:
+            self._handled.pop((partition.topic, partition.partition), None)
+
+    def _noticed(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._brokers_down = True
+
+    def _check_reachable(self) -> None:
+        if self._brokers_down:
+            try:
+                self._consumer.list_topics(timeout=1.0)
+            except KafkaException:
+                raise BrokerUnavailableError(
+                    "no broker answers: is VIGIA_BOOTSTRAP_SERVERS right, and is it up?"
+                ) from None
+            self._brokers_down = False

@@ -1,0 +1,37 @@
+"""What can go wrong between a program of the hospital and the pipeline, beyond what is wrong with a picture or a code.
+
+One line each, with what to do, and without patient data.
+"""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Base of the errors of producers and consumers."""
+
+
+class InvalidCaseError(ClientError, ValueError):
+    """The caller's own input cannot be a case: the text names the field and what it must be, never the value."""
+
+
+class CaseConflictError(ClientError):
+    """The same picture, patient and time were published before with another context."""
+
+
+class BrokerUnavailableError(ClientError):
+    """No broker can be reached. Nothing is known to be stored; the call may be repeated."""
+
+
+class TopicMissingError(ClientError):
+    """The topic does not exist; topics are created by `vigia topics apply`, not by those who use them."""
+
+
+class NotAcknowledgedError(ClientError):
+    """The broker did not confirm the event.
+
+    It may be stored or not; publishing it again is safe, the ids are the same.
+    """
+
+
+class ConsumerError(ClientError):
+    """The broker refuses to let us read, or to keep a position."""
