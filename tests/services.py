@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
-REGISTRY_IMAGE = "quay.io/apicurio/apicurio-registry:3.3.3"
+REGISTRY_IMAGE = "apicurio/apicurio-registry:3.3.3"
 #: Of the listener inside the container that clients on the host use.
 KAFKA_CONTAINER_PORT = 19_092
 REGISTRY_CONTAINER_PORT = 8_080
