@@ -1,0 +1,112 @@
+"""`vigia topics`: bring a cluster and its registry to what streams/topics.py declares, or say where they differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from confluent_kafka.admin import AdminClient
+
+from schemas.errors import ContractError
+from schemas.registry import COMPATIBILITY, Registry, subject_of
+from schemas.serde import Serde
+from streams import topic_admin, topics
+from streams.settings import Settings, SettingsError
+
+
+@click.group("topics")
+def topics_group() -> None:
+    """Topics and the schemas on them."""
+
+
+@topics_group.command("apply")
+@click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
+def apply(as_json: bool) -> None:
+    """Create the topics that are missing and register their schemas; change nothing that is there.
+
+    Exit code 1 when an existing topic differs so much that the pipeline must not run on it.
+    """
+    with _one_line_errors():
+        settings = Settings.from_env()
+        applied = topic_admin.apply(_admin(settings), settings)
+        serde = Serde(settings.schema_registry_url)
+        ids = serde.register_all(topics.RECORDS)
+        serde.close()
+    if as_json:
+        click.echo(json.dumps({"created": applied.created, "schema_ids": ids, **_as_json(applied.differences)}))
+    else:
+        for name in applied.created:
+            click.echo(f"created {name} ({settings.partitions} partitions)")
+        click.echo(f"{len(topics.ALL)} topics, {len(ids)} with schemas under {COMPATIBILITY}")
+        _show(applied.differences)
+    _exit(applied.differences)
+
+
+@topics_group.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Write the differences as JSON.")
+def check(as_json: bool) -> None:
+    """Say where the cluster and the registry differ from what is declared; exit code 1 when the pipeline cannot run."""
+    with _one_line_errors():
+        settings = Settings.from_env()
+        differences = topic_admin.check(_admin(settings), settings)
+        with Registry(settings.schema_registry_url) as registry:
+            differences += tuple(_registry_differences(registry))
+    if as_json:
+        click.echo(json.dumps(_as_json(differences)))
+    else:
+        _show(differences)
+        if not differences:
+            click.echo(f"{len(topics.ALL)} topics are as declared")
+    _exit(differences)
+
+
+def _registry_differences(registry: Registry) -> Iterator[topic_admin.Difference]:
+    from schemas import definitions
+    from schemas.errors import SchemaNotRegisteredError
+
+    for topic, record in topics.RECORDS:
+        subject = subject_of(topic)
+        try:
+            registry.schema_id(subject, definitions.text(record.__avro__.full_name))
+        except SchemaNotRegisteredError:
+            yield topic_admin.Difference(
+                topic=topic, what="schema of this version", expected="registered", found="not registered", serious=True
+            )
+            continue
+        level = registry.compatibility(subject) or "unset"
+        if level != COMPATIBILITY:
+            yield topic_admin.Difference(topic=topic, what="schema compatibility", expected=COMPATIBILITY, found=level)
+
+
+def _admin(settings: Settings) -> AdminClient:
+    # librdkafka would print every refused connection; our own one line says the same.
+    return AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
+
+
+def _show(differences: tuple[topic_admin.Difference, ...]) -> None:
+    for difference in differences:
+        click.echo(f"{'must be mended' if difference.serious else 'differs'}: {difference}")
+
+
+def _as_json(differences: tuple[topic_admin.Difference, ...]) -> dict[str, object]:
+    return {
+        "differences": [
+            {"topic": d.topic, "what": d.what, "expected": d.expected, "found": d.found, "serious": d.serious}
+            for d in differences
+        ]
+    }
+
+
+def _exit(differences: tuple[topic_admin.Difference, ...]) -> None:
+    if any(difference.serious for difference in differences):
+        raise SystemExit(1)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (SettingsError, ContractError, topic_admin.TopicsError) as error:
+        raise click.ClickException(str(error)) from None
