@@ -94,6 +94,9 @@ class StageApp(faust.App):  # type: ignore[misc]
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            # Kafka answers "not enough replicas" while the markers of the last transaction are being written (KIP-890).
+            # That takes a few milliseconds; the default pause of 100 ms would be added to an emergency on its way.
+            retry_backoff_ms=10,
             request_timeout_ms=20_000,
             # Longer than a broker's restart, shorter than anyone's patience: until then a dead worker's open
             # transaction hides what follows it. A new owner aborts it at once, so this is for numbers nobody takes.

@@ -37,23 +37,24 @@ def read_state(bootstrap_servers: str, topic: str, numbers: Iterable[int]) -> It
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
             "allow.auto.create.topics": False,
+            "log_level": 0,
         }
     )
     try:
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in sorted(waiting)])
         while waiting:
-            messages = consumer.consume(1000, timeout=IDLE_TIMEOUT_S)
-            if not messages:
+            # One at a time: `consume` would wait for a whole batch or its timeout, which at the end of a topic is lost time.
+            message = consumer.poll(IDLE_TIMEOUT_S)
+            if message is None:
                 raise StateUnreadableError(f"no answer for partitions {sorted(waiting)} of {topic}")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    if message.key() is not None:
-                        yield message.partition(), message.key(), message.value()
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    waiting.discard(message.partition())
-                elif not error.retriable():
-                    raise StateUnreadableError(f"{topic}: {error.name()}")
+            error = message.error()
+            if error is None:
+                if message.key() is not None:
+                    yield message.partition(), message.key(), message.value()
+            elif error.code() == KafkaError._PARTITION_EOF:
+                waiting.discard(message.partition())
+            elif not error.retriable():
+                raise StateUnreadableError(f"{topic}: {error.name()}")
     except KafkaException as error:
         raise StateUnreadableError(f"{topic}: {error.args[0].name()}") from error
     finally:

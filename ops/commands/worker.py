@@ -1,0 +1,98 @@
+"""`vigia worker`: one stage as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+from prometheus_client import start_http_server
+
+from ops import logs
+from ops.context import load_settings
+from schemas.errors import ContractError
+from schemas.events import Lane
+from schemas.serde import Serde
+from streams import topics
+from streams.runtime.app import StageApp
+from streams.runtime.worker import WorkerError, run
+from streams.settings import SettingsError
+from streams.stages import STAGES, build_stage
+
+logger = logging.getLogger("vigia.worker")
+
+#: What a supervisor sees of a worker that could not go on: it starts another (EX_TEMPFAIL of sysexits.h).
+EXIT_CRASHED = 75
+
+
+@click.command()
+@click.argument("stage", type=click.Choice(STAGES))
+@click.option("--lane", type=click.Choice([Lane.EMERGENCY.value, Lane.ROUTINE.value]), help="Lane of the inference stage.")
+@click.option("--metrics-port", default=0, show_default="a free one", help="Port of /metrics.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of /metrics.")
+@click.option(
+    "--metrics-target",
+    type=click.Path(path_type=Path),
+    help="Write a Prometheus file_sd target here, so that a free port is found.",
+)
+def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, metrics_target: Path | None) -> None:
+    """Run one worker of STAGE until SIGTERM.
+
+    Start as many as there are partitions; each takes its share, and the share of one that dies.
+    """
+    if (lane is not None) != (stage == "inference"):
+        raise click.UsageError("--lane goes with the inference stage, and only with it")
+    logs.configure()
+    try:
+        settings = load_settings()
+        serde = Serde(settings.schema_registry_url)
+        built = build_stage(stage, settings, lane=None if lane is None else Lane(lane))
+        serde.warm_up(topics.RECORDS)
+    except (SettingsError, ContractError) as error:
+        raise click.ClickException(str(error)) from None
+    server, _ = start_http_server(metrics_port, metrics_host)
+    address = f"{metrics_host}:{server.server_port}"
+    logger.info("%s: metrics on http://%s/metrics", built.name, address)
+    if metrics_target is not None:
+        _write_target(metrics_target, address, built.name)
+    code = 0
+    with tempfile.TemporaryDirectory(prefix="vigia-worker-") as scratch:
+        app = StageApp(built, serde, settings.bootstrap_servers, data_dir=Path(scratch))
+        try:
+            _run(app)
+        except WorkerError as error:
+            logger.error("%s", error)
+            code = EXIT_CRASHED
+    logger.info("%s: stopped", built.name)
+    _leave(code)
+
+
+def _run(app: StageApp) -> None:
+    if sys.platform == "linux":
+        import uvloop
+
+        # Faust's consumer thread makes its own loop, so the policy is set, not only this loop.
+        uvloop.install()
+    asyncio.run(run(app))
+
+
+def _write_target(path: Path, address: str, stage: str) -> None:
+    target = [{"targets": [address], "labels": {"job": "vigia-worker", "stage_name": stage, "node": socket.gethostname()}}]
+    staging = path.with_suffix(".tmp")
+    staging.write_text(json.dumps(target), encoding="utf-8")
+    os.replace(staging, path)
+
+
+def _leave(code: int) -> None:
+    # After the last commit there is nothing left to lose. A library's thread that waits for a broker which is gone
+    # would keep the process, and with it a supervisor, from ending.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,30 @@
+"""Logging of a long-running process: one line an event, UTC, to stderr. Messages hold codes and places, never patient data."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+#: Libraries that tell at INFO what is only of interest to their authors, or warn about what is no trouble: Faust's timers
+#: when a commit takes longer than its interval, aiokafka when a transaction begins while markers are still being written.
+QUIET = {
+    "aiokafka": logging.WARNING,
+    "aiokafka.consumer.group_coordinator": logging.ERROR,
+    "aiokafka.producer.sender": logging.ERROR,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "mode.timers": logging.ERROR,
+    "httpx2": logging.WARNING,
+    "streams.runtime.transport": logging.WARNING,
+}
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Set up logging for this process."""
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name, quiet in QUIET.items():
+        logging.getLogger(name).setLevel(quiet)
