@@ -94,12 +94,17 @@ class PartitionIndex:
         self.end, self.last_ms = offset + 1, time_ms
 
     def scanned_to(self, offset: int) -> None:
-        """Note that everything below `offset` was looked at: what was not appended (markers, aborted) is not readable."""
+        """Note that all below `offset` was looked at: what was not appended (markers, aborted) is not readable."""
         self.end = max(self.end, offset)
 
     def segment_end(self, i: int) -> int:
         """First offset after segment `i`, its trailing gap included."""
         return self.starts[i + 1] if i + 1 < len(self.starts) else self.end
+
+    def segment_after(self, position: int) -> int:
+        """Start of the first segment after `position`: the end of the one that holds it."""
+        i = bisect_right(self.starts, position)
+        return self.starts[i] if i < len(self.starts) else self.end
 
     def readable(self) -> int:
         """Readable records in [start, end)."""

@@ -44,10 +44,10 @@ def rate_in(window: Sequence[Sample]) -> float:
 def rate_out(window: Sequence[Sample]) -> float:
     """Readable records a second that the group finished over the window; 0 with fewer than two samples.
 
-    What arrived and is no longer unread was read. A group that went back has read nothing.
+    What arrived and is no longer unread was read. A group that stands still or went back has read nothing.
     """
     seconds = _seconds(window)
-    if seconds <= 0 or window[-1].position < window[0].position:
+    if seconds <= 0 or window[-1].position <= window[0].position:
         return 0.0
     arrived = window[-1].arrived - window[0].arrived
     return max(0.0, arrived - (window[-1].lag - window[0].lag)) / seconds

@@ -1,0 +1,158 @@
+"""Reads short stretches of a partition again, where the index is not sharp enough: bounded, and only while it matters.
+
+Three occasions: a group stands still inside a merged segment (its count is made exact there), a group went back to
+before what was counted, and a compacted topic, in which records vanish after they were counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from confluent_kafka import KafkaError, TopicPartition
+
+from ops.lag.client import Partition, reading_consumer
+from ops.lag.index import PartitionIndex
+from ops.lag.thinning import thin_if_full
+
+#: Stretches read at the same time; each takes a part of the broker's answer.
+AT_ONCE = 64
+CHUNK = 2_000
+
+
+class Occasion(Enum):
+    """Why a stretch is read."""
+
+    SHARPEN = "sharpen"
+    EXTEND = "extend"
+    RECOUNT = "recount"
+
+
+@dataclass(slots=True, kw_only=True)
+class Stretch:
+    """[first, last) of a partition.
+
+    For SHARPEN `last` is the end of the segment, for the others a boundary of the index.
+    """
+
+    place: Partition
+    occasion: Occasion
+    first: int
+    last: int
+    fresh: PartitionIndex = field(init=False)
+    started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.fresh = PartitionIndex(self.first)
+
+
+class Examiner:
+    """Reads stretches within a time budget a refresh, and puts what it found into the indexes."""
+
+    def __init__(self, bootstrap_servers: str, indexes: MutableMapping[Partition, PartitionIndex]) -> None:
+        self._consumer = reading_consumer(bootstrap_servers, {"max.partition.fetch.bytes": 256 << 10})
+        self._indexes = indexes
+        self._waiting: dict[Partition, Stretch] = {}
+        self._reading: dict[Partition, Stretch] = {}
+        #: When a partition may be recounted again (monotonic).
+        self._recount_at: dict[Partition, float] = {}
+
+    def ask(self, stretch: Stretch) -> None:
+        """Read this when there is time. One stretch a partition; a later wish for the same partition waits its turn."""
+        if stretch.place not in self._reading and stretch.first < stretch.last:
+            self._waiting.setdefault(stretch.place, stretch)
+
+    def due_for_recount(self, place: Partition, every_s: float) -> bool:
+        """Whether a compacted partition was last counted longer ago than `every_s` (or 20 times what counting took)."""
+        now = time.monotonic()
+        return now >= self._recount_at.setdefault(place, now + every_s)
+
+    def recounted(self, place: Partition, every_s: float, took_s: float) -> None:
+        """Note a finished recount: the next one is due after a while that keeps its cost below 5 %."""
+        self._recount_at[place] = time.monotonic() + max(every_s, 20 * took_s)
+
+    @property
+    def pending(self) -> int:
+        """Stretches not yet read."""
+        return len(self._waiting) + len(self._reading)
+
+    def boundaries(self, place: Partition) -> Iterable[int]:
+        """Offsets that the index must keep as boundaries while a stretch of this partition is under way."""
+        stretch = self._reading.get(place) or self._waiting.get(place)
+        return (stretch.first, stretch.last) if stretch else ()
+
+    def read(self, deadline: float, every_s: float) -> None:
+        """Read until nothing is asked for or the monotonic clock shows `deadline`."""
+        while self.pending and time.monotonic() < deadline:
+            self._begin()
+            for message in self._consumer.consume(CHUNK, 0.05):
+                place = (message.topic(), message.partition())
+                stretch = self._reading.get(place)
+                if stretch is None:
+                    continue
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    self._end([stretch])
+                elif error is not None or message.offset() >= stretch.last:
+                    self._finish(stretch, every_s)
+                else:
+                    stretch.fresh.append(message.offset(), message.timestamp()[1])
+                    thin_if_full(stretch.fresh)
+
+    def forget(self, places: Iterable[Partition]) -> None:
+        """Stop reading these."""
+        places = list(places)
+        self._end([self._reading[place] for place in places if place in self._reading])
+        for place in places:
+            self._waiting.pop(place, None)
+            self._recount_at.pop(place, None)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+    def _begin(self) -> None:
+        fresh = list(self._waiting.values())[: AT_ONCE - len(self._reading)]
+        if not fresh:
+            return
+        now = time.monotonic()
+        for stretch in fresh:
+            stretch.started = now
+            self._reading[stretch.place] = self._waiting.pop(stretch.place)
+        self._consumer.incremental_assign([TopicPartition(*s.place, s.first) for s in fresh])
+
+    def _end(self, stretches: Iterable[Stretch]) -> None:
+        stretches = list(stretches)
+        if stretches:
+            self._consumer.incremental_unassign([TopicPartition(*s.place) for s in stretches])
+        for stretch in stretches:
+            del self._reading[stretch.place]
+
+    def _finish(self, stretch: Stretch, every_s: float) -> None:
+        self._end([stretch])
+        stretch.fresh.scanned_to(stretch.last)
+        index = self._indexes.get(stretch.place)
+        if stretch.occasion is Occasion.RECOUNT:
+            self.recounted(stretch.place, every_s, time.monotonic() - stretch.started)
+        if index is None:
+            return
+        try:
+            put(index, stretch)
+        except ValueError:
+            # The index changed meanwhile (records were dropped, the topic was made anew): asked for again if still
+            # wanted.
+            return
+
+
+def put(index: PartitionIndex, stretch: Stretch) -> None:
+    """Put what a stretch found into the index.
+
+    ValueError: the index has moved on and no longer has these boundaries.
+    """
+    fresh = stretch.fresh
+    if stretch.occasion is not Occasion.SHARPEN:
+        index.replace(stretch.first, stretch.last, fresh)
+    elif stretch.last in (index.end, *index.starts) and stretch.first >= index.start:
+        index.split(stretch.first, fresh.readable(), fresh.times[0] if len(fresh) else 0)

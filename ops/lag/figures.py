@@ -1,0 +1,45 @@
+"""The figures of one refresh, as values: what the exporter serves, `vigia lag` prints and `vigia watch` draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ops.lag.evaluator import State
+from ops.lag.view import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLag:
+    """One group on one partition."""
+
+    group: str
+    topic: str
+    partition: int
+    #: None: the group never committed here; it lags by everything there is.
+    committed: int | None
+    #: Readable records that the group has not read. Too high by at most `uncertain`, never too low.
+    lag: int
+    uncertain: int
+    #: Age of the next readable record, seconds; 0 when there is none.
+    lag_s: float
+    records_in: float
+    records_out: float
+    #: Seconds until nothing is left at these rates; 0 without lag, infinite when it does not shrink.
+    drain_s: float
+    state: State
+    #: A member of the group holds the partition.
+    owned: bool
+    #: Offsets that retention deleted before the group read them.
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """All of one refresh."""
+
+    view: View
+    lags: tuple[GroupLag, ...]
+    #: Seconds that the refresh took.
+    took_s: float
+    #: Offsets behind the last stable offsets that were not yet looked at (a large backlog right after the start).
+    uncounted: int
