@@ -1,0 +1,169 @@
+"""`vigia policy`: check a hospital's policy file before a worker meets it, and read what a policy says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from streams.clinical.policy import Policy, PolicyError
+from streams.policy_file import load_policy
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(short_help="Check a clinical policy file, or show what a policy says.")
+def policy() -> None:
+    """The clinical rules: one versioned file of data (docs/clinical.md)."""
+
+
+@policy.command()
+@click.argument("file", type=_FILE)
+def check(file: Path) -> None:
+    """Say in one line whether workers would accept FILE (a whole policy, or an overlay with a `base` key)."""
+    checked = _load(file)
+    click.echo(f"{file}: good: {checked.id} {checked.version}, {len(checked.rules)} rules, sha256 {checked.hash}")
+
+
+@policy.command()
+@click.argument("file", type=_FILE, required=False, envvar="VIGIA_POLICY_FILE")
+@click.option("--json", "as_json", is_flag=True, help="The rules and everything they refer to, for a script.")
+@click.option("--lang", type=click.Choice(["es", "en"]), default="es", show_default=True)
+def show(file: Path | None, as_json: bool, lang: str) -> None:
+    """Print the policy in FILE (or VIGIA_POLICY_FILE, or else the packaged one) as tables."""
+    loaded = _load(file)
+    if as_json:
+        click.echo(json.dumps(describe(loaded), ensure_ascii=False, indent=2))
+    else:
+        _print(loaded, lang)
+
+
+def _load(file: Path | None) -> Policy:
+    try:
+        return load_policy(file)
+    except PolicyError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def describe(loaded: Policy) -> dict[str, object]:
+    """The policy in plain JSON values, deadlines in seconds."""
+    return {
+        "id": loaded.id,
+        "version": loaded.version,
+        "hash": loaded.hash,
+        "disclaimer": {"es": loaded.disclaimer.es, "en": loaded.disclaimer.en},
+        "severities": {key.value: {"es": text.es, "en": text.en} for key, text in loaded.severities.items()},
+        "classes": {
+            key.value: {
+                "es": spec.label.es,
+                "en": spec.label.en,
+                "definition": {"es": spec.definition.es, "en": spec.definition.en, "source": spec.definition.source},
+            }
+            for key, spec in loaded.classes.items()
+        },
+        "rules": [_rule(loaded, rule_id) for rule_id in range(len(loaded.rules))],
+        "escalations": {
+            key.value: {"roles": spec.roles, "channels": spec.channels, "ladder": spec.ladder}
+            for key, spec in loaded.escalations.items()
+        },
+        "review_priorities": [
+            {
+                "id": spec.id.value,
+                "first_response_s": spec.first_response_s,
+                "reescalate_every_s": spec.reescalate_every_s,
+            }
+            for spec in loaded.priorities
+        ],
+        "protocols": {
+            key: {
+                "version": protocol.reference.version,
+                "source": protocol.source,
+                "es": protocol.es,
+                "en": protocol.en,
+                "steps": [{"es": step.es, "en": step.en} for step in protocol.steps],
+            }
+            for key, protocol in loaded.protocols.items()
+        },
+    }
+
+
+def _rule(loaded: Policy, index: int) -> dict[str, object]:
+    rule = loaded.rules[index]
+    when, then = rule.when, rule.then
+    conditions: dict[str, object] = {
+        "class": [stage.value for stage in loaded.classes if stage in when.classes],
+        "confidence_from": when.confidence_from,
+        "confidence_below": when.confidence_below,
+        "factors": sorted(when.factors),
+        "problem": sorted(when.problems),
+        "ambiguous": when.ambiguous,
+        "contraindications_at_least": when.contraindications_at_least,
+    }
+    effects: dict[str, object] = {
+        "severity": then.severity,
+        "escalate": [kind.value for kind in then.escalate],
+        "respond_within_s": then.respond_within_s,
+        "case_within_s": then.case_within_s,
+        "follow_up_s": then.follow_up_s,
+        "recommend": [text.code for text in then.recommend],
+        "warn": [text.code for text in then.warn],
+        "contraindicate": [text.code for text in then.contraindicate],
+        "notify": [text.code for text in then.notify],
+        "protocols": [protocol.id for protocol in then.protocols],
+    }
+    return {
+        "id": rule.id,
+        "source": rule.reason.source,
+        "es": rule.reason.es,
+        "en": rule.reason.en,
+        "when": {key: value for key, value in conditions.items() if value},
+        "then": {key: value for key, value in effects.items() if value},
+    }
+
+
+def _print(loaded: Policy, lang: str) -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]{loaded.id} {loaded.version}[/bold]  sha256 {loaded.hash}")
+    console.print(getattr(loaded.disclaimer, lang), style="italic")
+    rules = Table("rule", "when", "then", "source", title="Rules (all that match apply)", title_justify="left")
+    for index, rule in enumerate(loaded.rules):
+        entry = _rule(loaded, index)
+        rules.add_row(
+            f"{rule.id}\n[dim]{getattr(rule.reason, lang)}[/dim]",
+            _lines(entry["when"]) or "always",
+            _lines(entry["then"]),
+            rule.reason.source,
+        )
+    console.print(rules)
+    asked = Table("escalation", "roles", "channels", "ladder", title="Escalations", title_justify="left")
+    for kind, spec in loaded.escalations.items():
+        asked.add_row(kind.value, ", ".join(spec.roles), ", ".join(spec.channels), " → ".join(spec.ladder))
+    console.print(asked)
+    priorities = Table("priority", "first response", "re-escalate every", title="Reviews", title_justify="left")
+    for priority in loaded.priorities:
+        priorities.add_row(
+            priority.id.value, _duration(priority.first_response_s), _duration(priority.reescalate_every_s)
+        )
+    console.print(priorities)
+
+
+def _lines(values: object) -> str:
+    """Conditions or effects, one a line, deadlines as a person writes them."""
+    assert isinstance(values, dict)
+    lines = []
+    for key, value in values.items():
+        if key.endswith("_s"):
+            lines.append(f"{key.removesuffix('_s')} {_duration(value)}")
+        else:
+            lines.append(f"{key} {', '.join(value) if isinstance(value, list) else value}")
+    return "\n".join(lines)
+
+
+def _duration(seconds: int) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
