@@ -46,6 +46,7 @@ class InferenceStage(Stage):
     """Case events of one lane to inference events. A picture that cannot be judged is a problem, never a class."""
 
     pipeline_stage: ClassVar[PipelineStage] = PipelineStage.INFERENCE
+    accepts = (CaseEvent,)
     deduplicates = True
 
     def __init__(self, lane: Lane, store: ImageStore, load_predictor: LoadPredictor, quarantine: Quarantine) -> None:

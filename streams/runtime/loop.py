@@ -97,6 +97,8 @@ class StageLoop:
             return Problem(reason="invalid_event", detail=str(error))
         except RegistryUnavailableError:
             return Problem(reason="registry_unavailable", detail="the schema registry did not answer in time", system=True)
+        if not isinstance(event, self._stage.accepts):
+            return Problem(reason="unexpected_event", detail=f"a {type(event).__name__} on this topic", system=True)
         return Input(raw=raw, event=event, hash=sha256_hex(raw.value), state=self._app.states.get(raw.number))
 
     async def _decode_value(self, raw: RawInput) -> Any:

@@ -33,6 +33,8 @@ class Stage(ABC):
     name: str
     #: Topics read; all have the same partition count and key.
     inputs: tuple[str, ...]
+    #: Records that may come on them; anything else is foreign, however well-formed.
+    accepts: tuple[type, ...]
     pipeline_stage: ClassVar[PipelineStage]
     #: An event that comes twice (same event id) is left out the second time.
     deduplicates: bool = False

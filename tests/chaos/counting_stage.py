@@ -41,6 +41,7 @@ class CountingStage(Stage):
 
     name = "counting"
     inputs = (IN, IN_TOO)
+    accepts = (CaseEvent,)
     pipeline_stage: ClassVar[PipelineStage] = PipelineStage.INFERENCE
     deduplicates = True
 

@@ -1,0 +1,56 @@
+"""A grading event from a decision: one place, for cases that were judged and for those that could not be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from schemas.events import GradingEvent, GradingKind, ImageReference, Lane
+from streams.clinical.decide import Decision
+
+
+def grading_event(
+    decision: Decision,
+    *,
+    event_id: UUID,
+    case_id: UUID,
+    source_event_id: UUID,
+    kind: GradingKind,
+    lane: Lane,
+    captured_at: datetime,
+    published_at: datetime,
+    graded_at: datetime,
+    patient_token: str | None = None,
+    image: ImageReference | None = None,
+    model_version: str | None = None,
+    synthetic: bool = False,
+) -> GradingEvent:
+    """The event that carries `decision` to the escalation stage and to whoever reads gradings."""
+    return GradingEvent(
+        event_id=event_id,
+        case_id=case_id,
+        source_event_id=source_event_id,
+        kind=kind,
+        lane=lane,
+        captured_at=captured_at,
+        published_at=published_at,
+        graded_at=graded_at,
+        patient_token=patient_token,
+        image=image,
+        severity=decision.severity,
+        stage=decision.stage,
+        confidence=decision.confidence,
+        mucosal=decision.mucosal,
+        model_version=model_version,
+        policy_version=decision.policy_version,
+        policy_hash=decision.policy_hash,
+        reasons=decision.reasons,
+        recommendations=decision.recommendations,
+        warnings=decision.warnings,
+        contraindications=decision.contraindications,
+        notifications=decision.notifications,
+        escalations=decision.escalations,
+        follow_up_s=decision.follow_up_s,
+        protocols=decision.protocols,
+        synthetic=synthetic,
+    )

@@ -1,0 +1,45 @@
+"""The stages by name, built from settings: what `vigia worker` starts."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from inference import registry
+from inference.predictor import Predictor
+from schemas.events import Lane
+from streams.escalation import EscalationStage
+from streams.grading import GradingStage
+from streams.images import ImageStore
+from streams.inference import MAX_BATCH, InferenceStage
+from streams.policy_file import load_policy
+from streams.quarantine import Quarantine
+from streams.runtime.stage import Stage
+from streams.settings import Settings
+
+STAGES = ("inference", "grading", "escalation")
+#: Threads of the model's runtime. One: a machine that runs the whole pipeline has other work for its second core, and a
+#: machine with more cores runs more workers.
+MODEL_THREADS = 1
+
+
+def build_stage(name: str, settings: Settings, *, lane: Lane | None = None) -> Stage:
+    """The stage of that name; `lane` is needed for inference. Raises PolicyError or SettingsError."""
+    policy = load_policy(settings.policy_file)
+    quarantine = Quarantine(policy)
+    if name == "inference":
+        assert lane is not None
+        load = partial(load_predictor, settings.model_dir, MAX_BATCH[lane])
+        return InferenceStage(lane, ImageStore.from_settings(settings), load, quarantine)
+    if name == "grading":
+        return GradingStage(policy, quarantine)
+    if name == "escalation":
+        return EscalationStage(policy, quarantine)
+    raise ValueError(f"no stage called {name}")
+
+
+def load_predictor(model_dir: Path | None, batch_size: int) -> Predictor:
+    """The active model of the registry folder. Raises ModelError when there is none, or it is not what it says."""
+    directory = model_dir or registry.PACKAGED
+    bundle = registry.load(registry.active(directory), directory)
+    return Predictor(bundle.path, batch_size=batch_size, threads=MODEL_THREADS)
