@@ -1,0 +1,1 @@
+"""Training the image model: from pictures to a sealed version."""

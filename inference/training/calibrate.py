@@ -1,0 +1,42 @@
+"""Temperature and thresholds, fitted on validation pictures that training did not learn from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.judging import Floats, RejectionLimits, probabilities
+
+
+def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """Return the temperature (0.2–5) with the smallest negative log-likelihood of `labels` (n,) under `logits` (n,
+    k)."""
+
+    def loss(log_temperature: float) -> float:
+        chosen = probabilities(logits, math.exp(log_temperature))[np.arange(len(labels)), labels]
+        return -float(np.log(np.maximum(chosen, 1e-12)).mean())
+
+    # Golden-section search: the loss has one minimum in the logarithm of the temperature.
+    low, high = math.log(0.2), math.log(5.0)
+    ratio = (math.sqrt(5) - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return round(math.exp((low + high) / 2), 4)
+
+
+def fit_limits(foreign: Floats, distance: NDArray[np.float64], rate: float) -> RejectionLimits:
+    """Return limits under which about `rate` of the wounds behind `foreign` (n,) and `distance` (n,) are declined.
+
+    Half the rate goes to each measure. The foreign limit never drops below even odds: a head that separates
+    perfectly would otherwise decline pictures only to use the rate up.
+    """
+    return RejectionLimits(
+        foreign=round(max(0.0, float(np.quantile(foreign, 1 - rate / 2))), 4),
+        distance=round(float(np.quantile(distance, 1 - rate / 2)), 4),
+    )
