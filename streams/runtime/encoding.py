@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 from uuid import UUID
 
 from schemas.events import AuditEntry, PipelineStage
+from streams.partitioner import partition_of
 from streams.runtime.records import Forward, Input, Noted, Outgoing, Output, RawInput, Result, StateChange
 
 AUDIT_TOPIC = "vigia.audit"
@@ -40,6 +42,8 @@ class ResultEncoder:
     def __init__(self, serde: Encoder, state_topic: str) -> None:
         self._serde = serde
         self._state_topic = state_topic
+        #: Partitions of every topic; the worker sets it from the broker's own metadata.
+        self.partitions = 1
 
     def records(self, given: Input, result: Result) -> list[Outgoing]:
         """All records of one input's result, in the order of its parts: outputs, audit, state, forwarded."""
@@ -47,7 +51,8 @@ class ResultEncoder:
         records: list[Outgoing] = []
         for output in result.outputs:
             value = self._serde.encode(output.event, output.topic)
-            records.append(Outgoing(output.topic, str(output.event.case_id).encode(), value))
+            key = str(output.event.case_id).encode()
+            records.append(Outgoing(output.topic, key, value, partition=_partition(key, self.partitions)))
             records.append(self._audit(self._entry(given, output, value, now)))
         records.extend(self._audit(self._noted(noted, now)) for noted in result.noted)
         records.extend(self.state_record(change, given.raw.number) for change in result.state)
@@ -61,7 +66,9 @@ class ResultEncoder:
 
     def _audit(self, entry: AuditEntry) -> Outgoing:
         key = audit_key(entry.case_id, entry.stage, entry.event_id)
-        return Outgoing(AUDIT_TOPIC, key, self._serde.encode(entry, AUDIT_TOPIC))
+        # By the case, not by the whole key: a case's entries lie together, so that looking one up reads one partition.
+        partition = _partition(str(entry.case_id).encode(), self.partitions)
+        return Outgoing(AUDIT_TOPIC, key, self._serde.encode(entry, AUDIT_TOPIC), partition=partition)
 
     @staticmethod
     def _entry(given: Input, output: Output, value: bytes, now: datetime) -> AuditEntry:
@@ -97,6 +104,12 @@ class ResultEncoder:
             policy_version=None,
             attributes=noted.attributes,
         )
+
+
+@lru_cache(maxsize=4096)
+def _partition(key: bytes, partitions: int) -> int:
+    # The hash is pure Python and takes longer than encoding the event; a case's records come close together.
+    return partition_of(key, partitions)
 
 
 def _forwarded(raw: RawInput, forward: Forward) -> Outgoing:

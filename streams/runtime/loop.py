@@ -48,7 +48,7 @@ class StageLoop:
         self._app = app
         self._stage = stage
         self._serde = serde
-        self._encoder = ResultEncoder(serde, stage.state_topic)
+        self.encoder = ResultEncoder(serde, stage.state_topic)
         self._flights: dict[tuple[str, int], deque[_Flight]] = {}
         self._flushing: set[asyncio.Task[None]] = set()
 
@@ -172,7 +172,7 @@ class StageLoop:
         try:
             if result.problem is None:
                 assert isinstance(given, Input)
-                return self._encoder.records(given, result) + self._seen_record(given, result)
+                return self.encoder.records(given, result) + self._seen_record(given, result)
         except Exception as error:
             result = Result(problem=failure(error, raw))
         assert result.problem is not None
@@ -182,7 +182,7 @@ class StageLoop:
         if not self._stage.deduplicates or not (result.outputs or result.noted):
             return []
         change = given.state.mark_seen(given.event.event_id, int(time.time()))
-        return [self._encoder.state_record(change, given.raw.number)]
+        return [self.encoder.state_record(change, given.raw.number)]
 
     def _quarantined(self, raw: RawInput, given: Input | Problem, problem: Problem) -> list[Outgoing]:
         """The dead letter, its audit entry, and what asks a person to look. If even this fails, the process ends."""
@@ -204,7 +204,7 @@ class StageLoop:
             attributes={"stage": self._stage.name, "topic": raw.topic, "partition": str(raw.number), "offset": str(raw.offset)},
         )
         asked = Result(outputs=asked.outputs, noted=(*asked.noted, noted), state=asked.state)
-        return [dead_letter.dead_letter(raw, self._stage.name, problem), *self._encoder.records(source, asked)]
+        return [dead_letter.dead_letter(raw, self._stage.name, problem), *self.encoder.records(source, asked)]
 
     async def _flush_if_due(self, decoded: Sequence[Input | Problem]) -> None:
         if self._app.outbox.waiting() >= OUTBOX_LIMIT:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from mode import get_logger
 
 from streams.runtime.app import StageApp, watch_lateness
+from streams.runtime.encoding import AUDIT_TOPIC
 
 logger = get_logger(__name__)
 
@@ -64,7 +65,7 @@ async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
 async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
     """Wait until the broker answers and has the topics. False when asked to stop meanwhile."""
     admin = AdminClient({"bootstrap.servers": app.bootstrap_servers, "log_level": 0})
-    wanted = {*app.stage.inputs, app.stage.state_topic}
+    wanted = {*app.stage.inputs, app.stage.state_topic, AUDIT_TOPIC}
     told = False
     while not stop.is_set():
         try:
@@ -77,5 +78,9 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         missing = wanted - set(present)
         if missing:
             raise WorkerError(f"missing topics: {', '.join(sorted(missing))}; create them with: vigia topics apply")
+        counts = {len(present[topic].partitions) for topic in wanted}
+        if len(counts) != 1:
+            raise WorkerError("the topics of this stage differ in their number of partitions; see: vigia topics check")
+        app.stage_loop.encoder.partitions = counts.pop()
         return True
     return False
