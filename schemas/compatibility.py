@@ -93,14 +93,17 @@ def _resolve(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[
 
 def _into_union(reader: list[Schema], writer: Schema, type: str, field: str) -> Iterator[Problem]:
     attempts = [list(_resolve(branch, writer, type, field)) for branch in reader]
-    if all(attempts):
-        # The branch of the same kind, if there is one, knows best what is wrong.
-        same = [found for branch, found in zip(reader, attempts, strict=True) if _kind(branch) == _kind(writer)]
-        if same:
-            yield from same[0]
-        else:
-            text = f"no branch of the union takes {_kind(writer)}"
-            yield Problem(type=type, field=field, rule="union", text=text)
+    if not all(attempts):
+        return
+    # What is wrong is known best by the branch of the same kind, or the only one of an optional value.
+    kinds = [_kind(branch) for branch in reader]
+    closest = [n for n, kind in enumerate(kinds) if kind == _kind(writer)] or [
+        n for n, kind in enumerate(kinds) if kind != "null"
+    ]
+    if len(closest) == 1 and _kind(writer) != "null":
+        yield from attempts[closest[0]]
+    else:
+        yield Problem(type=type, field=field, rule="union", text=f"no branch of the union takes {_kind(writer)}")
 
 
 def _named(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Problem]:

@@ -25,6 +25,10 @@ class BradenSubscores(Record):
         """The Braden score, 6–23."""
         return self.sensory + self.moisture + self.activity + self.mobility + self.nutrition + self.friction
 
+    def __repr__(self) -> str:
+        # What is logged or shown in a traceback must not tell of the patient.
+        return "BradenSubscores(…)"
+
 
 @record
 class PatientContext(Record):
@@ -50,3 +54,7 @@ class PatientContext(Record):
     skin_tone_monk: Annotated[int | None, Range(1, 10)] = None
     fitzpatrick: Annotated[int | None, Range(1, 6)] = None
     public_healthcare: bool | None = None
+
+    def __repr__(self) -> str:
+        known = (name for name in self.__avro__.fields if getattr(self, name) is not None)
+        return f"PatientContext(known: {', '.join(known) or 'nothing'})"
