@@ -1,0 +1,176 @@
+"""The clock of escalations: pure functions from a state and an event to the next state and what to publish.
+
+Time and ids are handed in. Nothing here reads a wall clock, so a day passes in a test in a millisecond, and a replay
+decides what was decided before. Every function may be called again with the same input and then changes nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from schemas.events import (
+    EscalationEvent,
+    EscalationRequest,
+    GradingEvent,
+    ReviewPriority,
+    Text,
+)
+from streams.clinical.escalations import OpenEscalation
+
+#: Names the event that raises an escalation to a level: `schemas.ids.escalation_event_id`. Ids are handed in like time.
+EventId = Callable[[UUID, int], UUID]
+
+#: How far a tick may be ahead of the time at which the broker took it. Machines kept by NTP differ by milliseconds; a
+#: tick from next year, believed once, would make every deadline wait for next year.
+MAX_TICK_LEAD = timedelta(seconds=30)
+
+_PRESSING: Mapping[ReviewPriority, int] = {
+    ReviewPriority.EMERGENCY: 0,
+    ReviewPriority.URGENT: 1,
+    ReviewPriority.HIGH: 2,
+    ReviewPriority.MEDIUM: 3,
+    ReviewPriority.LOW: 4,
+}
+
+
+def advance(seen: datetime | None, tick: datetime, stamped: datetime) -> datetime:
+    """The time after a tick: never before what was `seen`, never far ahead of `stamped`, the broker's time for it."""
+    believed = min(tick, stamped + MAX_TICK_LEAD)
+    return believed if seen is None else max(seen, believed)
+
+
+def open_escalation(
+    request: EscalationRequest,
+    grading: GradingEvent,
+    *,
+    escalation_id: UUID,
+    event_id: EventId,
+    ladder: tuple[str, ...],
+    disclaimer: Text,
+    raised_at: datetime,
+) -> OpenEscalation:
+    """The escalation that a grading asks for, at level 0; publish its `event`.
+
+    `ladder` is that of the escalation's type in the policy; the time to answer runs from `raised_at`.
+    """
+    reasons = {reason.code: reason for reason in grading.reasons}
+    event = EscalationEvent(
+        event_id=event_id(escalation_id, 0),
+        escalation_id=escalation_id,
+        case_id=grading.case_id,
+        source_event_id=grading.event_id,
+        type=request.type,
+        level=0,
+        role=ladder[0],
+        roles=request.roles,
+        channels=request.channels,
+        review_priority=request.review_priority,
+        severity=grading.severity,
+        stage=grading.stage,
+        confidence=grading.confidence,
+        raised_at=raised_at,
+        respond_by=raised_at + timedelta(seconds=request.respond_within_s),
+        lane=grading.lane,
+        captured_at=grading.captured_at,
+        published_at=grading.published_at,
+        patient_token=grading.patient_token,
+        image=grading.image,
+        model_version=grading.model_version,
+        policy_version=grading.policy_version,
+        policy_hash=grading.policy_hash,
+        reasons=tuple(reasons[code] for code in request.reasons if code in reasons),
+        recommendations=grading.recommendations,
+        warnings=grading.warnings,
+        contraindications=grading.contraindications,
+        follow_up_s=grading.follow_up_s,
+        protocols=grading.protocols,
+        disclaimer=disclaimer,
+        synthetic=grading.synthetic,
+    )
+    return OpenEscalation(event=event, ladder=ladder, reescalate_every_s=request.reescalate_every_s)
+
+
+def due(state: OpenEscalation, now: datetime) -> bool:
+    """Whether a deadline has passed and nobody took the escalation up."""
+    deadline = state.next_due
+    return deadline is not None and deadline <= now
+
+
+def due_first(states: Iterable[OpenEscalation], now: datetime) -> list[OpenEscalation]:
+    """Those that are due, the longest overdue first; equal ones by id, so that a replay has the same order."""
+    return sorted(
+        (state for state in states if due(state, now)), key=lambda state: (state.event.respond_by, state.escalation_id)
+    )
+
+
+def on_tick(
+    state: OpenEscalation, now: datetime, *, event_id: EventId
+) -> tuple[OpenEscalation, tuple[EscalationEvent, ...]]:
+    """Raise the escalation by one level if it is due: the next state, and the event to publish (or none).
+
+    However long everything was down, it is raised once, and the next role has its whole time from `now`. At the top of
+    the ladder the level goes on counting, and the same role is asked again.
+    """
+    if not due(state, now):
+        return state, ()
+    level = state.event.level + 1
+    event = replace(
+        state.event,
+        event_id=event_id(state.escalation_id, level),
+        level=level,
+        role=_role(state.ladder, level),
+        raised_at=now,
+        respond_by=now + timedelta(seconds=state.reescalate_every_s),
+    )
+    return replace(state, event=event), (event,)
+
+
+def _role(ladder: tuple[str, ...], level: int) -> str:
+    return ladder[min(level, len(ladder) - 1)]
+
+
+class MergeCode(StrEnum):
+    """What became of an escalation that another grading of the same case asked for."""
+
+    OPENED = "opened"
+    MERGED = "merged"
+    SUPERSEDED = "superseded"
+
+
+def same_demand(one: OpenEscalation, other: OpenEscalation) -> bool:
+    """Whether two escalations ask the same people about the same case, so that only one may stay open."""
+    return one.event.case_id == other.event.case_id and one.event.type is other.event.type
+
+
+def merge(
+    standing: OpenEscalation | None, new: OpenEscalation, *, event_id: EventId
+) -> tuple[MergeCode, OpenEscalation]:
+    """Which of two demands for the same case and type stays open; publish the result's `event` unless it is MERGED.
+
+    The new one is SUPERSEDED over the standing one when it is more pressing, in its priority or its deadline; it then
+    keeps the earlier deadline, the shorter interval and the rung already reached. Otherwise the standing one stays as
+    it is (MERGED). An acknowledged one stays too, unless the new one has a more pressing priority.
+    """
+    if standing is None:
+        return MergeCode.OPENED, new
+    if standing.escalation_id == new.escalation_id:
+        return MergeCode.MERGED, standing
+    pressing = _PRESSING[new.event.review_priority] < _PRESSING[standing.event.review_priority]
+    if standing.acknowledged:
+        return (MergeCode.SUPERSEDED, new) if pressing else (MergeCode.MERGED, standing)
+    if not pressing and new.event.respond_by >= standing.event.respond_by:
+        return MergeCode.MERGED, standing
+    level = standing.event.level
+    event = replace(
+        new.event,
+        event_id=event_id(new.escalation_id, level),
+        level=level,
+        role=_role(new.ladder, level),
+        respond_by=min(new.event.respond_by, standing.event.respond_by),
+    )
+    every = min(new.reescalate_every_s, standing.reescalate_every_s)
+    return MergeCode.SUPERSEDED, replace(new, event=event, reescalate_every_s=every)

@@ -1,0 +1,138 @@
+"""An open escalation as a value: what was demanded of whom, until when, and whether somebody took it up.
+
+This is what the escalation stage keeps in its compacted state topic, so it has an encoding that outlives the process:
+versioned JSON, which a newer version can read, and which names what an older one cannot.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+from schemas.events import EscalationEvent
+
+#: Version of the encoding; a change that an older reader would misunderstand adds one.
+STATE_VERSION = 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class EscalationStateError(ValueError):
+    """Bytes that are no state of ours, or one of a newer version. The text never holds the bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenEscalation:
+    """An escalation that nobody has resolved.
+
+    `event` is as it was last published: its level, the role that must answer, and by when. `ladder` and
+    `reescalate_every_s` are those of the policy that opened it, so that a new policy does not move a running deadline.
+    """
+
+    event: EscalationEvent
+    #: Roles from the first that must answer to the highest; the level is the position, and the last one repeats.
+    ladder: tuple[str, ...]
+    reescalate_every_s: int
+    #: Once a person took it up, the clock stands still; the escalation waits to be resolved.
+    acknowledged_at: datetime | None = None
+    acknowledged_role: str | None = None
+
+    @property
+    def escalation_id(self) -> UUID:
+        """The id, the same over all levels."""
+        return self.event.escalation_id
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody took it up."""
+        return self.acknowledged_at is not None
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When it will be raised; None while the clock stands still."""
+        return None if self.acknowledged else self.event.respond_by
+
+    def to_json(self) -> bytes:
+        """The state as one line of UTF-8 JSON; equal states have equal bytes."""
+        event = {
+            # Avro's writer wants a nested optional record as (name, fields); the fields are enough here.
+            name: value[1] if isinstance(value, tuple) else value
+            for name, value in EscalationEvent.__avro__.to_avro(self.event).items()
+        }
+        state = {
+            "version": STATE_VERSION,
+            "ladder": self.ladder,
+            "reescalate_every_s": self.reescalate_every_s,
+            "acknowledged_at": None
+            if self.acknowledged_at is None
+            else (self.acknowledged_at - _EPOCH) // _MICROSECOND,
+            "acknowledged_role": self.acknowledged_role,
+            "event": event,
+        }
+        return json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> OpenEscalation:
+        """The state that `to_json` wrote, this version's or an older one's. Raises EscalationStateError."""
+        try:
+            state = json.loads(data)
+            version = state["version"]
+            if version != STATE_VERSION:
+                raise EscalationStateError(f"state of version {version!r}; this program reads version {STATE_VERSION}")
+            at = state["acknowledged_at"]
+            return cls(
+                event=_shared_texts(EscalationEvent.__avro__.from_avro(_DEFAULTS | state["event"])),
+                ladder=_shared(tuple(state["ladder"])),
+                reescalate_every_s=int(state["reescalate_every_s"]),
+                acknowledged_at=None if at is None else _EPOCH + at * _MICROSECOND,
+                acknowledged_role=state["acknowledged_role"],
+            )
+        except EscalationStateError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EscalationStateError(f"no escalation state ({type(error).__name__})") from None
+
+
+def _defaults() -> dict[str, Any]:
+    """The plain value of every field that has a default: a state written before the field existed does not hold it."""
+    defaults = {field.name: field.default for field in fields(EscalationEvent) if field.default is not MISSING}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+
+
+_DEFAULTS = _defaults()
+
+
+def _shared_texts(event: EscalationEvent) -> EscalationEvent:
+    """The same event, its sentences shared among all states: they are few, and the states may be many thousands."""
+    return replace(
+        event,
+        reasons=_shared(event.reasons),
+        recommendations=_shared(event.recommendations),
+        warnings=_shared(event.warnings),
+        contraindications=_shared(event.contraindications),
+        protocols=_shared(event.protocols),
+        disclaimer=_shared((event.disclaimer,))[0],
+    )
+
+
+_T = TypeVar("_T")
+
+
+def _shared(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    shared: tuple[_T, ...] = _first_equal_tuple(tuple(_first_equal(value) for value in values))
+    return shared
+
+
+@lru_cache(maxsize=4096)
+def _first_equal(value: Any) -> Any:
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _first_equal_tuple(values: tuple[Any, ...]) -> Any:
+    return values
