@@ -1,0 +1,114 @@
+"""The loop that refreshes the figures every second, and the collector that serves the newest ones.
+
+The figures are made by one thread and replaced as a whole; a scrape never waits for the broker and never sees half a
+refresh. Figures that are too old are not served: an operator who sees a number can rely on its age.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from ops.lag import families
+from ops.lag.client import BrokerAwayError
+from ops.lag.families import DRAWN, Family, Sample
+from ops.lag.figures import Figures
+from ops.lag.monitor import LagMonitor
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between the starts of two refreshes.
+EVERY_S = 1.0
+#: Figures older than this vanish. Longer than a slow refresh and one failed request (3 s), shorter than two scrapes
+#: apart.
+STALE_AFTER_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    refreshes: int = 0
+    failures: int = 0
+
+
+class LagExporter(Collector):
+    """Register it with a prometheus-client registry, and `start` it."""
+
+    def __init__(self, monitor: LagMonitor) -> None:
+        self._monitor = monitor
+        self._figures: Figures | None = None
+        self._counts = _Counts()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lag-refresh", daemon=True)
+
+    def start(self) -> None:
+        """Refresh in the background until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop and let go of the broker."""
+        self._stop.set()
+        self._thread.join(timeout=30)
+        self._monitor.close()
+
+    @property
+    def figures(self) -> Figures | None:
+        """The newest figures, or None: the broker is away, or they are too old to be believed."""
+        figures = self._figures
+        if figures is None or time.monotonic() - figures.view.at_s > STALE_AFTER_S:
+            return None
+        return figures
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of `ops.lag.families`."""
+        figures = self.figures
+        if figures is not None:
+            for drawn in DRAWN:
+                yield metric(drawn.family, drawn.samples(figures))
+            yield metric(families.AGE, [((), time.monotonic() - figures.view.at_s)])
+            yield metric(families.REFRESH, [((), figures.took_s)])
+            yield metric(families.UNCOUNTED, [((), figures.uncounted)])
+        yield metric(families.UP, [((), float(figures is not None))])
+        yield metric(families.REFRESHES, [((), self._counts.refreshes)])
+        yield metric(families.FAILURES, [((), self._counts.failures)])
+
+    def describe(self) -> Iterator[Metric]:
+        """Names without values, so that registering does not need a broker."""
+        for family in families.FAMILIES:
+            yield metric(family, [])
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            until = time.monotonic() + EVERY_S
+            self._refresh()
+            if self._figures is None:
+                self._stop.wait(max(0.0, until - time.monotonic()))
+            while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+                self._monitor.scan(min(left, 0.1))
+
+    def _refresh(self) -> None:
+        try:
+            figures = self._monitor.refresh()
+        except BrokerAwayError as error:
+            if self._figures is not None or not self._counts.failures:
+                logger.warning("no figures: %s", error)
+            self._figures = None
+            self._counts = _Counts(self._counts.refreshes, self._counts.failures + 1)
+        else:
+            self._figures = figures
+            self._counts = _Counts(self._counts.refreshes + 1, self._counts.failures)
+
+
+def metric(family: Family, samples: Iterable[Sample]) -> Metric:
+    """A prometheus-client family with these samples."""
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    made: CounterMetricFamily | GaugeMetricFamily = kind(family.name, family.help, labels=family.labels)
+    for labels, value in samples:
+        made.add_metric(labels, value)
+    return made
