@@ -14,7 +14,11 @@ import click
 #: verb → (module:attribute, one line of help shown by `vigia --help`).
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # one line a verb, in the order in which a newcomer meets them
-    "grade": ("ops.commands.grade:grade", "A finding and context as JSON in, the decision as JSON out; no broker needed"),
+    "up": ("ops.commands.up:up", "Start broker, registry and all stages, and keep them running"),
+    "grade": (
+        "ops.commands.grade:grade",
+        "A finding and context as JSON in, the decision as JSON out; no broker needed",
+    ),
     "policy": ("ops.commands.policy:policy", "Check a clinical policy file, or show what a policy says"),
     "topics": ("ops.commands.topics:topics_group", "Create the topics and register their schemas, or check both"),
     "schemas": ("ops.commands.schemas:schemas_group", "The contract: check, list, register, release, describe"),

@@ -74,7 +74,8 @@ def holding(run_dir: Path, env: Mapping[str, str] = os.environ) -> Iterator[None
 
     Raises AlreadyRunningError when another one is.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    # Pictures and clinical context will lie below: nobody else on this machine is to read them.
+    run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (run_dir / LOCK_FILE).open("a") as lock:
         _acquire(lock.fileno(), run_dir)
         _point_to(run_dir, env)

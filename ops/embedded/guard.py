@@ -1,6 +1,6 @@
 """A tiny program that stands between us and a child, so that the child never outlives us: not after `kill -9` either.
 
-    python -I -S guard.py PARENT_PID GRACE_SECONDS COMMAND…
+    python -I -S guard.py PARENT_PID GRACE_SECONDS normal|background COMMAND…
 
 It imports nothing of this project and is run by path. When the parent is gone, it asks the child to end, then makes it
 end; should the guard itself be killed, the kernel kills the child (PR_SET_PDEATHSIG).
@@ -36,6 +36,20 @@ def _tie_to(guard: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
+def _yield_to_others() -> None:
+    """Let everything else on this machine come first: what we set here, the child inherits."""
+    # A niceness of 10 is a tenth of the processor beside a normal process that wants all of it. Linux derives the
+    # priority for the disk from it too, as long as none is set by ionice.
+    # With autogroups (the kernel's default) niceness counts only among processes of one session: that is why the guard
+    # is put in a process group of its own and not, as would be simpler, in a session of its own.
+    os.nice(10)
+    # Never interrupt a process that just woke: a normal worker with a new event runs at once, not at the next tick.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    # If memory runs out, the kernel is to take this one and not the one that must go on.
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("300")
+
+
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     try:
         os.killpg(child.pid, number)
@@ -61,10 +75,12 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the child to its end; its exit code, or 128 + the number of the signal that ended it, is ours."""
-    parent, grace_s, command = int(arguments[0]), float(arguments[1]), arguments[2:]
+    parent, grace_s, priority, command = int(arguments[0]), float(arguments[1]), arguments[2], arguments[3:]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if os.getppid() != parent:
         return 1
+    if priority == "background":
+        _yield_to_others()
     guard = os.getpid()
     try:
         # One thread here, so code between fork and exec is safe.

@@ -75,6 +75,7 @@ class EmbeddedKafka:
         self._count = brokers
         self._grace_s = grace_s
         self.brokers: tuple[Broker, ...] = ()
+        self._prepared: tuple[JavaProgram, tuple[str, ...]] | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -87,10 +88,18 @@ class EmbeddedKafka:
         """The broker with that `node.id` (1, 2, 3). Raises KeyError."""
         return {broker.node.node_id: broker for broker in self.brokers}[node_id]
 
+    def prepare(self) -> None:
+        """Do what only the first use on a machine needs: download, and train the AOT cache. Raises EmbeddedError."""
+        if self._prepared is None:
+            program = kafka_program()
+            self._prepared = (program, program.aot_options(_train))
+
     def start(self) -> Self:
-        """Fetch if needed, start, and return when every broker serves. Raises EmbeddedError; then nothing runs."""
-        program = kafka_program()
-        return self._start(program, program.aot_options(_train))
+        """Start, prepared or not, and return when every broker serves. Raises EmbeddedError; then nothing runs."""
+        self._refuse_another_size()
+        self.prepare()
+        assert self._prepared is not None
+        return self._start(*self._prepared)
 
     def stop(self) -> None:
         """End every broker: gently, for certain after the grace."""
@@ -121,6 +130,14 @@ class EmbeddedKafka:
             else:
                 break
         return self
+
+    def _refuse_another_size(self) -> None:
+        found = sum(1 for _ in self.run_dir.glob("broker-*"))
+        if found not in (0, self._count):
+            raise EmbeddedError(
+                f"{self.run_dir} holds a cluster of {found}, and {self._count} were asked for: "
+                "a cluster keeps its size; choose another folder"
+            )
 
     def _start_once(self, program: JavaProgram, options: Sequence[str]) -> None:
         ports = free_ports(2 * self._count)

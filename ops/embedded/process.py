@@ -14,12 +14,17 @@ from ops.embedded.errors import EmbeddedError
 
 #: Seconds that a child gets to end by itself after SIGTERM: a broker closes its logs in well under one.
 STOP_GRACE_S = 10.0
+#: A log past this size is set aside at the next start; one such is kept.
+LOG_LIMIT_BYTES = 20 * 1024 * 1024
 #: Lines of its log that are told when a child fails.
 TOLD_LINES = 15
 
 
 class ChildProcess:
-    """One child under its guard (see `ops.embedded.guard`). Not thread-safe: one owner calls it."""
+    """One child under its guard (see `ops.embedded.guard`). Not thread-safe: one owner calls it.
+
+    A `background` child leaves the processor, the disk and, should it run out, the memory to everything else.
+    """
 
     def __init__(
         self,
@@ -30,6 +35,7 @@ class ChildProcess:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         grace_s: float = STOP_GRACE_S,
+        background: bool = False,
     ) -> None:
         self.name = name
         self.log = log
@@ -37,6 +43,7 @@ class ChildProcess:
         self._env = None if env is None else dict(env)
         self._cwd = cwd
         self._grace_s = grace_s
+        self._priority = "background" if background else "normal"
         self._guard: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
         self._log_start = 0
@@ -63,7 +70,8 @@ class ChildProcess:
         if self.running:
             raise EmbeddedError(f"{self.name} is already running")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        head = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(self._grace_s))
+        self._rotate_log()
+        head = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(self._grace_s), self._priority)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._guard = subprocess.Popen(
@@ -74,7 +82,7 @@ class ChildProcess:
                 env=self._env,
                 cwd=self._cwd,
                 # Ctrl-C goes to everyone in the terminal's foreground group; only we are to answer it, in our order.
-                start_new_session=True,
+                process_group=0,
             )
         assert self._guard.stdout is not None
         with self._guard.stdout as told:
@@ -101,16 +109,22 @@ class ChildProcess:
 
     def kill(self) -> None:
         """SIGKILL the child: a crash."""
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.wait()
 
     def pause(self) -> None:
         """SIGSTOP: alive for the kernel, silent for everyone else."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the child a signal and return at once. Raises EmbeddedError when it does not run."""
+        if not self.running:
+            raise EmbeddedError(f"{self.name} is not running")
+        os.kill(self.pid, number)
 
     def output(self) -> str:
         """What the child has written since its last start."""
@@ -122,7 +136,6 @@ class ChildProcess:
         """The end of its output, for an error message."""
         return self.output().splitlines()[-TOLD_LINES:] if self.log.exists() else []
 
-    def _signal(self, number: signal.Signals) -> None:
-        if not self.running:
-            raise EmbeddedError(f"{self.name} is not running")
-        os.kill(self.pid, number)
+    def _rotate_log(self) -> None:
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(f"{self.log.suffix}.1"))

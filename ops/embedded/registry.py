@@ -36,6 +36,7 @@ class EmbeddedRegistry:
         self._grace_s = grace_s
         self._ports: tuple[int, ...] = ()
         self._process: ChildProcess | None = None
+        self._prepared: tuple[JavaProgram, tuple[str, ...]] | None = None
 
     @property
     def url(self) -> str:
@@ -51,10 +52,17 @@ class EmbeddedRegistry:
             raise EmbeddedError("the schema registry has not been started")
         return self._process
 
+    def prepare(self) -> None:
+        """Do what only the first use on a machine needs: download, and train the AOT cache. Raises EmbeddedError."""
+        if self._prepared is None:
+            program = registry_program()
+            self._prepared = (program, program.aot_options(_train))
+
     def start(self) -> Self:
-        """Fetch if needed, start, and return when it is ready. Raises EmbeddedError; then nothing runs."""
-        program = registry_program()
-        return self._start(program, program.aot_options(_train))
+        """Start, prepared or not, and return when it is ready. Raises EmbeddedError; then nothing runs."""
+        self.prepare()
+        assert self._prepared is not None
+        return self._start(*self._prepared)
 
     def stop(self) -> None:
         """End it: gently, for certain after the grace."""

@@ -1,0 +1,118 @@
+"""`vigia up`: the whole system on this machine, with its health, until ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ops.context import RUN_FILE, AlreadyRunningError, default_run_dir
+from ops.embedded import EmbeddedError
+from ops.health import Health, HealthProbe
+from ops.supervisor import State
+from ops.up import Options, System
+from schemas.errors import ContractError
+from streams.settings import SettingsError
+from streams.topic_admin import TopicsError
+
+#: Seconds between looks at the workers' health: what a look costs them is one rendering of their metrics.
+LOOK_S = 2.0
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@click.command()
+@click.option(
+    "--brokers", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Brokers of the cluster."
+)
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Workers of each stage.")
+@click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for state and logs.")
+def up(brokers: str, workers: int, run_dir: Path | None) -> None:
+    """Start broker, registry and all stages, and keep them running until ctrl-C.
+
+    Other vigia commands of this user find the running system by themselves. Services of your own are used
+    instead of embedded ones when VIGIA_BOOTSTRAP_SERVERS or VIGIA_SCHEMA_REGISTRY_URL are set.
+    """
+    console = Console()
+    stop = threading.Event()
+    for number in _STOPPING:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        options = Options(run_dir=(run_dir or default_run_dir()).absolute(), brokers=int(brokers), workers=workers)
+        system = System(options, lambda line: console.print(line, highlight=False))
+        with system:
+            for number in (signal.SIGINT, *_STOPPING):
+                signal.signal(number, lambda _number, _frame: stop.set())
+            _show_until(stop, system, console)
+            console.print("stopping: workers finish what they hold; once more ctrl-C kills them")
+            for number in (signal.SIGINT, *_STOPPING):
+                signal.signal(number, lambda _number, _frame: system.kill())
+    except KeyboardInterrupt:
+        console.print("interrupted while starting; nothing is left running")
+        raise SystemExit(130) from None
+    except (AlreadyRunningError, EmbeddedError, TopicsError, ContractError, SettingsError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'the run folder'}: {error.strerror}") from None
+    console.print("stopped")
+
+
+def _show_until(stop: threading.Event, system: System, console: Console) -> None:
+    probe = HealthProbe(system.targets_dir)
+    _tell_where(system, console)
+    if not console.is_terminal:
+        _tell_once_serving(stop, system, probe, console)
+        stop.wait()
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while not stop.is_set():
+            live.update(_table(probe.look(system.statuses()), system.workers), refresh=True)
+            stop.wait(LOOK_S)
+
+
+def _tell_where(system: System, console: Console) -> None:
+    told = system.environment
+    console.print(f"broker           {told['VIGIA_BOOTSTRAP_SERVERS']}", highlight=False)
+    console.print(f"schema registry  {told['VIGIA_SCHEMA_REGISTRY_URL']}", highlight=False)
+    console.print(f"state and logs   {system.run_dir}", highlight=False)
+    console.print(f"for programs     {system.run_dir / RUN_FILE}", highlight=False)
+
+
+def _tell_once_serving(stop: threading.Event, system: System, probe: HealthProbe, console: Console) -> None:
+    started = time.monotonic()
+    while not stop.wait(0.5):
+        if system.serving(probe.look(system.statuses())):
+            console.print(f"all stages serve after {time.monotonic() - started:.0f} s", highlight=False)
+            return
+
+
+def _table(healths: Sequence[Health], workers: Collection[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("process", "state", "for", "restarts", "partitions", "memory", "cpu"):
+        table.add_column(heading, justify="left" if heading in ("process", "state") else "right")
+    for health in healths:
+        status = health.status
+        table.add_row(
+            status.name,
+            _state(health, is_worker=status.name in workers),
+            f"{status.for_s:.0f} s",
+            str(status.restarts),
+            "" if health.partitions is None else str(health.partitions),
+            "" if health.rss_bytes is None else f"{health.rss_bytes / 2**20:.0f} MiB",
+            "" if health.cpu_fraction is None else f"{health.cpu_fraction:.0%}",
+        )
+    return table
+
+
+def _state(health: Health, *, is_worker: bool) -> str:
+    if health.status.state is not State.RUNNING:
+        return f"[red]{health.status.state.value}[/red]"
+    if is_worker and not health.partitions:
+        return "[yellow]starting[/yellow]"
+    return "[green]running[/green]"

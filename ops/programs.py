@@ -1,0 +1,28 @@
+"""What `vigia up` runs beside broker and registry: declared here, once, in the order of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One `vigia …` command that runs until it is told to stop."""
+
+    name: str
+    #: Command line after `vigia`.
+    arguments: tuple[str, ...]
+    #: Whether it gives way to everything else on the machine (see `ops.embedded.guard`).
+    background: bool = False
+    #: Whether it is a worker of a stage: `--workers N` runs N of it, which share the partitions, and each one writes down
+    #: where its metrics are.
+    is_worker: bool = True
+
+
+PROGRAMS = (
+    # The emergency lane never waits for the routine lane: its own process, and the operating system prefers it.
+    Program(name="inference-emergency", arguments=("worker", "inference", "--lane", "emergency")),
+    Program(name="inference-routine", arguments=("worker", "inference", "--lane", "routine"), background=True),
+    Program(name="grading", arguments=("worker", "grading")),
+    Program(name="escalation", arguments=("worker", "escalation")),
+)
