@@ -1,0 +1,70 @@
+"""`vigia lag`: every group's lag, once, as a reading consumer would find it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import click
+from rich.console import Console
+
+from ops.lag.client import BrokerAwayError
+from ops.lag.connect import broker_address
+from ops.lag.evaluator import State
+from ops.lag.expected import PIPELINE_GROUPS
+from ops.lag.figures import Figures
+from ops.lag.monitor import LagMonitor
+from ops.lag.table import as_mapping, as_table
+from streams.settings import SettingsError
+
+#: Rates and the state of a group need samples over time; `--watch-for` gives them.
+DEFAULT_WATCH_S = 2.0
+
+
+@click.command("lag")
+@click.option("--topics", default=".*", show_default=True, help="Regular expression; only these topics.")
+@click.option("--groups", default=".*", show_default=True, help="Regular expression; only these consumer groups.")
+@click.option("--partitions", is_flag=True, help="One line a partition instead of one a topic.")
+@click.option("--watch-for", default=DEFAULT_WATCH_S, show_default=True, help="Seconds over which rates are measured.")
+@click.option(
+    "--within", default=60.0, show_default=True, help="Seconds to count at most; lags marked ≤ are upper bounds."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, one entry a partition.")
+def command(topics: str, groups: str, partitions: bool, watch_for: float, within: float, as_json: bool) -> None:
+    """How far every group is behind: in records that it can read, and in seconds.
+
+    Exit code 1 when a group is stalled or stopped (needs --watch-for 20 or more to be told).
+    """
+    try:
+        address = broker_address()
+        matching = re.compile(groups)
+        expected = {group: topics for group, topics in PIPELINE_GROUPS.items() if matching.fullmatch(group)}
+        with LagMonitor(address, topics=topics, groups=groups, expected=expected) as monitor:
+            figures = _measure(monitor, watch_for, within)
+    except (SettingsError, BrokerAwayError, re.error) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps([as_mapping(lag) for lag in figures.lags], indent=2))
+    else:
+        _print(figures, partitions)
+    if any(lag.state in (State.STALLED, State.STOPPED) for lag in figures.lags):
+        raise click.exceptions.Exit(1)
+
+
+def _measure(monitor: LagMonitor, watch_for: float, within: float) -> Figures:
+    console = Console(stderr=True)
+    with console.status("asking the broker") as status:
+        figures = monitor.settle(within, lambda f: status.update(f"counting: {f.uncounted} offsets to go"))
+        until = figures.view.at_s + watch_for
+        while figures.view.at_s < until:
+            monitor.scan(min(1.0, until - figures.view.at_s))
+            figures = monitor.refresh()
+    return figures
+
+
+def _print(figures: Figures, partitions: bool) -> None:
+    console = Console()
+    if not figures.lags:
+        console.print("No consumer group has anything to do with these topics.")
+        return
+    console.print(as_table(figures.lags, all_partitions=partitions))
