@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from schemas.events import GradingEvent, GradingKind, ImageReference, Lane
-from streams.clinical.decide import Decision
+from streams.clinical.decision import Decision
 
 
 def grading_event(

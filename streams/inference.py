@@ -119,7 +119,10 @@ class InferenceStage(Stage):
             return []
         started = time.perf_counter()
         try:
-            return await self._in_model_thread(self._predictor.predict, pictures)
+            judged: Sequence[ModelFinding | ImageProblem] = await self._in_model_thread(
+                self._predictor.predict, pictures
+            )
+            return judged
         except ModelError as error:
             # One picture may have upset the model: each gets a run of its own before it is given to people.
             if len(pictures) == 1:

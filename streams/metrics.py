@@ -18,12 +18,20 @@ DUPLICATES = Counter("vigia_duplicates_total", "Events that came again and were 
 BATCH = Histogram("vigia_batch_size", "Events a batch", ["stage"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 STAGE = Histogram("vigia_stage_seconds", "From taken up to committed", ["stage"], buckets=LATENCY)
 SINCE_PUBLISHED = Histogram(
-    "vigia_since_published_seconds", "From the producer's publishing to this stage's commit", ["stage", "lane"], buckets=LATENCY
+    "vigia_since_published_seconds",
+    "From the producer's publishing to this stage's commit",
+    ["stage", "lane"],
+    buckets=LATENCY,
 )
 SINCE_CAPTURED = Histogram(
-    "vigia_since_captured_seconds", "From the picture's capture to this stage's commit", ["stage", "lane"], buckets=LATENCY
+    "vigia_since_captured_seconds",
+    "From the picture's capture to this stage's commit",
+    ["stage", "lane"],
+    buckets=LATENCY,
 )
-PHASE = Histogram("vigia_inference_phase_seconds", "Time of a batch by phase: fetch, decode, model", ["phase"], buckets=WORK)
+PHASE = Histogram(
+    "vigia_inference_phase_seconds", "Time of a batch by phase: fetch, decode, model", ["phase"], buckets=WORK
+)
 TRANSACTION = Histogram("vigia_transaction_seconds", "From begin to commit of a transaction", ["stage"], buckets=WORK)
 COMMITS = Counter("vigia_commits_total", "Committed transactions", ["stage"])
 FENCED = Counter("vigia_transactions_fenced_total", "Transactions refused because another worker took over", ["stage"])
@@ -36,12 +44,19 @@ DEAD_LETTERS = Counter("vigia_dead_letters_total", "Inputs that could not be pro
 ABSTENTIONS = Counter("vigia_abstentions_total", "Pictures the model declined to judge", ["reason"])
 DECISIONS = Counter("vigia_decisions_total", "Decisions by severity", ["severity"])
 CLASS_PROBABILITY = Histogram(
-    "vigia_class_probability", "Probability the model gave to each class", ["class"], buckets=[i / 10 for i in range(1, 11)]
+    "vigia_class_probability",
+    "Probability the model gave to each class",
+    ["class"],
+    buckets=[i / 10 for i in range(1, 11)],
 )
 ESCALATIONS = Counter("vigia_escalations_total", "Escalations published", ["type", "level"])
-ACKNOWLEDGEMENTS = Counter("vigia_acknowledgements_total", "Acknowledgements by what became of them", ["action", "outcome"])
+ACKNOWLEDGEMENTS = Counter(
+    "vigia_acknowledgements_total", "Acknowledgements by what became of them", ["action", "outcome"]
+)
 MISSED = Counter("vigia_deadlines_missed_total", "Deadlines that passed without an acknowledgement", ["type"])
 OPEN = Gauge("vigia_open_escalations", "Open escalations in this worker's partitions", ["priority"])
 MODEL = Gauge("vigia_model_info", "1 for the model version in use", ["version"])
-LATENESS = Histogram("vigia_event_loop_lateness_seconds", "How late the event loop runs its timers", ["stage"], buckets=WORK)
+LATENESS = Histogram(
+    "vigia_event_loop_lateness_seconds", "How late the event loop runs its timers", ["stage"], buckets=WORK
+)
 REGISTRY_UP = Gauge("vigia_registry_up", "1 when the last call to the schema registry was answered", ["stage"])

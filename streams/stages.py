@@ -8,6 +8,7 @@ from pathlib import Path
 from inference import registry
 from inference.predictor import Predictor
 from schemas.events import Lane
+from schemas.serde import Serde
 from streams.escalation import EscalationStage
 from streams.grading import GradingStage
 from streams.images import ImageStore
@@ -16,6 +17,7 @@ from streams.policy_file import load_policy
 from streams.quarantine import Quarantine
 from streams.runtime.stage import Stage
 from streams.settings import Settings
+from streams.ticker import Ticker
 
 STAGES = ("inference", "grading", "escalation")
 #: Threads of the model's runtime. One: a machine that runs the whole pipeline has other work for its second core, and a
@@ -23,7 +25,7 @@ STAGES = ("inference", "grading", "escalation")
 MODEL_THREADS = 1
 
 
-def build_stage(name: str, settings: Settings, *, lane: Lane | None = None) -> Stage:
+def build_stage(name: str, settings: Settings, serde: Serde, *, lane: Lane | None = None) -> Stage:
     """The stage of that name; `lane` is needed for inference. Raises PolicyError or SettingsError."""
     policy = load_policy(settings.policy_file)
     quarantine = Quarantine(policy)
@@ -34,7 +36,7 @@ def build_stage(name: str, settings: Settings, *, lane: Lane | None = None) -> S
     if name == "grading":
         return GradingStage(policy, quarantine)
     if name == "escalation":
-        return EscalationStage(policy, quarantine)
+        return EscalationStage(policy, quarantine, serde, Ticker(settings.bootstrap_servers, serde))
     raise ValueError(f"no stage called {name}")
 
 

@@ -33,7 +33,9 @@ EXIT_CRASHED = 75
 
 @click.command()
 @click.argument("stage", type=click.Choice(STAGES))
-@click.option("--lane", type=click.Choice([Lane.EMERGENCY.value, Lane.ROUTINE.value]), help="Lane of the inference stage.")
+@click.option(
+    "--lane", type=click.Choice([Lane.EMERGENCY.value, Lane.ROUTINE.value]), help="Lane of the inference stage."
+)
 @click.option("--metrics-port", default=0, show_default="a free one", help="Port of /metrics.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of /metrics.")
 @click.option(
@@ -52,7 +54,7 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     try:
         settings = load_settings()
         serde = Serde(settings.schema_registry_url)
-        built = build_stage(stage, settings, lane=None if lane is None else Lane(lane))
+        built = build_stage(stage, settings, serde, lane=None if lane is None else Lane(lane))
         serde.warm_up(topics.RECORDS)
     except (SettingsError, ContractError) as error:
         raise click.ClickException(str(error)) from None
@@ -83,7 +85,9 @@ def _run(app: StageApp) -> None:
 
 
 def _write_target(path: Path, address: str, stage: str) -> None:
-    target = [{"targets": [address], "labels": {"job": "vigia-worker", "stage_name": stage, "node": socket.gethostname()}}]
+    target = [
+        {"targets": [address], "labels": {"job": "vigia-worker", "stage_name": stage, "node": socket.gethostname()}}
+    ]
     staging = path.with_suffix(".tmp")
     staging.write_text(json.dumps(target), encoding="utf-8")
     os.replace(staging, path)

@@ -14,20 +14,25 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
 from schemas.events import Event
 from schemas.serde import Serde
 from streams.client.errors import BrokerUnavailableError, ConsumerError, TopicMissingError
+from streams.client.positions import Positions
 from streams.client.received import ReceivedEvent
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: Positions are sent to the broker at most so often, in seconds. More often costs a request an event; less often
-#: delivers more again after a crash: at 1 s, what was handled in its last second.
-COMMIT_INTERVAL_S = 1.0
 
 #: A consumer that died is noticed after this time, as in the stages (streams/runtime): its partitions wait so long.
 SESSION_TIMEOUT_MS = 6_000
@@ -35,6 +40,10 @@ SESSION_TIMEOUT_MS = 6_000
 #: How long one call into librdkafka may block, in seconds: the delay with which a signal (ctrl-C) is seen.
 _POLL_S = 0.2
 
+#: Patience with a broker that is asked which partitions there are, in seconds.
+_METADATA_S = 10.0
+
+_NO_BROKER = "no broker answers: is VIGIA_BOOTSTRAP_SERVERS right, and is it up?"
 # Waiting does not help against these.
 _FATAL = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the broker does not let us read a topic",
@@ -52,9 +61,17 @@ class EventConsumer:
     """
 
     def __init__(
-        self, settings: Settings, topics: Iterable[str], group_id: str, *, serde: Serde | None = None, **overrides: Any
+        self,
+        settings: Settings,
+        topics: Iterable[str],
+        group_id: str | None,
+        *,
+        serde: Serde | None = None,
+        **overrides: Any,
     ) -> None:
         """Subscribe; a group without committed positions starts at the oldest record.
+
+        With None for a group, all partitions are read from the oldest record and no position is kept: for looking.
 
         `overrides` are librdkafka settings, such as `{"security.protocol": "SASL_SSL"}` (as **{…}). Those that the
         delivery promise rests on cannot be changed: ValueError.
@@ -69,28 +86,30 @@ class EventConsumer:
             raise ValueError(f"the delivery promise rests on {', '.join(refused)}")
         self._serde = serde or Serde(settings.schema_registry_url)
         self._own_serde = serde is None
+        self._keeps_position = group_id is not None
+        self._positions = Positions()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.bootstrap_servers,
-                "group.id": group_id,
+                # librdkafka wants a name even where no group is joined.
+                "group.id": group_id or "vigia-looking",
                 "auto.offset.reset": "earliest",
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "logger": log,
                 "error_cb": self._noticed,
-                "on_commit": self._answered,
+                "on_commit": self._positions.answered,
                 **overrides,
                 **promised,
             }
         )
-        #: Positions to commit: (topic, partition) → offset of the next record.
-        self._handled: dict[tuple[str, int], int] = {}
         self._in_hand: Message | None = None
-        self._committed_at = time.monotonic()
         self._brokers_down = False
         self._closed = False
-        self._consumer.subscribe(list(topics), on_revoke=self._revoked, on_lost=self._lost)
+        self._unassigned = [] if group_id is not None else list(topics)
+        if group_id is not None:
+            self._consumer.subscribe(list(topics), on_revoke=self._positions.revoked, on_lost=self._positions.lost)
 
     def __enter__(self) -> Self:
         return self
@@ -118,9 +137,10 @@ class EventConsumer:
         """Mark the event in hand as handled and return the next one, or None after `timeout` seconds without one."""
         self.mark_handled()
         deadline = None if timeout is None else time.monotonic() + timeout
+        if self._unassigned:
+            self._take_all_partitions()
         while True:
-            if self._handled and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
-                self._send_positions(asynchronous=True)
+            self._positions.send_if_due(self._consumer)
             left = _POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - time.monotonic()))
             message = self._consumer.poll(left)
             if message is not None:
@@ -139,8 +159,8 @@ class EventConsumer:
         """Say that the event in hand is handled, without asking for the next one; for use before leaving a loop."""
         if self._in_hand is not None:
             message, self._in_hand = self._in_hand, None
-            place = (cast(str, message.topic()), cast(int, message.partition()))
-            self._handled[place] = cast(int, message.offset()) + 1
+            if self._keeps_position:
+                self._positions.handled(message)
 
     def commit(self) -> None:
         """Commit, now and for certain, the positions behind all handled events.
@@ -149,7 +169,7 @@ class EventConsumer:
         member: the events are then delivered to that one again.
         """
         try:
-            self._send_positions(asynchronous=False)
+            self._positions.send(self._consumer)
         except KafkaException as error:
             raise ConsumerError(f"positions are not committed: {error.args[0].str()}") from None
 
@@ -160,11 +180,7 @@ class EventConsumer:
         self._closed = True
         # What was in hand when the block was left may be half done: it is delivered again.
         self._in_hand = None
-        try:
-            self._send_positions(asynchronous=False)
-        except KafkaException as error:
-            # Closing comes first; what is not committed is delivered again.
-            log.warning("positions are not committed: %s", error.args[0].str())
+        self._positions.send_or_warn(self._consumer)
         self._consumer.close()
         if self._own_serde:
             self._serde.close()
@@ -196,39 +212,18 @@ class EventConsumer:
             error=failure,
         )
 
-    def _send_positions(self, *, asynchronous: bool) -> None:
-        positions = [TopicPartition(*place, offset) for place, offset in self._handled.items()]
-        self._committed_at = time.monotonic()
-        if not positions:
-            return
-        if asynchronous:
-            # The answer comes to _answered.
-            self._handled.clear()
-            self._consumer.commit(offsets=positions, asynchronous=True)
-            return
-        for result in self._consumer.commit(offsets=positions, asynchronous=False) or ():
-            if result.error is not None:
-                raise KafkaException(result.error)
-        self._handled.clear()
-
-    def _answered(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
-        for position in positions:
-            if error is not None or position.error is not None:
-                # Kept for the next attempt, unless a later one is waiting already.
-                self._handled.setdefault((position.topic, position.partition), position.offset)
-
-    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        # The next owner starts from what is committed now. Called within poll, when nothing is in hand.
-        try:
-            self._send_positions(asynchronous=False)
-        except KafkaException as error:
-            log.warning("positions are not committed: %s", error.args[0].str())
-        self._lost(_, partitions)
-
-    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        # Someone else owns them already: a position of ours would set theirs back.
-        for partition in partitions:
-            self._handled.pop((partition.topic, partition.partition), None)
+    def _take_all_partitions(self) -> None:
+        places: list[TopicPartition] = []
+        for name in self._unassigned:
+            try:
+                found = self._consumer.list_topics(name, timeout=_METADATA_S).topics[name].partitions
+            except KafkaException:
+                raise BrokerUnavailableError(_NO_BROKER) from None
+            if not found:
+                raise TopicMissingError(f"topic {name} does not exist: run `vigia topics apply`")
+            places += [TopicPartition(name, partition, OFFSET_BEGINNING) for partition in found]
+        self._consumer.assign(places)
+        self._unassigned = []
 
     def _noticed(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from uuid import UUID
 
 from schemas.errors import InvalidEventError, UndecodableError
 from schemas.events import Event
@@ -30,3 +32,26 @@ class ReceivedEvent:
         if self.decoded is None:
             raise self.error or UndecodableError(f"{self.topic}[{self.partition}]@{self.offset} holds no value")
         return self.decoded
+
+    def as_mapping(self) -> dict[str, object]:
+        """Place and event in plain values, ready for JSON: ids and times as texts, enums as their symbols."""
+        mapping: dict[str, object] = {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+        if self.decoded is None:
+            return {**mapping, "error": str(self.error or "no value")}
+        return {**mapping, "record": type(self.decoded).__name__, "event": _plain(self.decoded)}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        case UUID():
+            return str(value)
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case _ if is_dataclass(value):
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value

@@ -51,8 +51,8 @@ class AckOutcome:
 def on_acknowledgement(state: OpenEscalation | None, ack: AcknowledgementEvent) -> AckOutcome:
     """What an acknowledgement does to the escalation it names (`state`; None when no such escalation is open).
 
-    The role must be the one now asked, or stand above it on the ladder. `resolve` ends the escalation, whether or not it
-    was acknowledged before.
+    The role must be the one now asked, or stand above it on the ladder. `resolve` ends the escalation, whether or not
+    it was acknowledged before.
     """
     if state is None:
         return AckOutcome(

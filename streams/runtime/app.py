@@ -72,7 +72,9 @@ class StageApp(faust.App):  # type: ignore[misc]
         )
         # Faust calls the transaction manager only in a worker; we are one, without its command line.
         self.in_worker = True
-        channel = self.topic(*stage.inputs, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        channel = self.topic(
+            *stage.inputs, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
         self.agent(channel, name=stage.name)(self._work)
 
     def _new_transport(self) -> Transport:

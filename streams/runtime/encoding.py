@@ -50,8 +50,9 @@ class ResultEncoder:
         now = datetime.now(UTC)
         records: list[Outgoing] = []
         for output in result.outputs:
-            value = self._serde.encode(output.event, output.topic)
-            key = str(output.event.case_id).encode()
+            value = output.value or self._serde.encode(output.event, output.topic)
+            event: Any = output.event
+            key = str(event.case_id).encode()
             records.append(Outgoing(output.topic, key, value, partition=_partition(key, self.partitions)))
             records.append(self._audit(self._entry(given, output, value, now)))
         records.extend(self._audit(self._noted(noted, now)) for noted in result.noted)

@@ -96,7 +96,9 @@ class StageLoop:
         except InvalidEventError as error:
             return Problem(reason="invalid_event", detail=str(error))
         except RegistryUnavailableError:
-            return Problem(reason="registry_unavailable", detail="the schema registry did not answer in time", system=True)
+            return Problem(
+                reason="registry_unavailable", detail="the schema registry did not answer in time", system=True
+            )
         if not isinstance(event, self._stage.accepts):
             return Problem(reason="unexpected_event", detail=f"a {type(event).__name__} on this topic", system=True)
         return Input(raw=raw, event=event, hash=sha256_hex(raw.value), state=self._app.states.get(raw.number))
@@ -201,7 +203,12 @@ class StageLoop:
             stage=PipelineStage.QUARANTINE,
             output_hash=hashed,
             parent_hash=hashed,
-            attributes={"stage": self._stage.name, "topic": raw.topic, "partition": str(raw.number), "offset": str(raw.offset)},
+            attributes={
+                "stage": self._stage.name,
+                "topic": raw.topic,
+                "partition": str(raw.number),
+                "offset": str(raw.offset),
+            },
         )
         asked = Result(outputs=asked.outputs, noted=(*asked.noted, noted), state=asked.state)
         return [dead_letter.dead_letter(raw, self._stage.name, problem), *self.encoder.records(source, asked)]
@@ -230,7 +237,9 @@ class StageLoop:
                 if published is not None:
                     lane = flight.event.lane.value
                     metrics.SINCE_PUBLISHED.labels(stage, lane).observe(max(0.0, now - published.timestamp()))
-                    metrics.SINCE_CAPTURED.labels(stage, lane).observe(max(0.0, now - flight.event.captured_at.timestamp()))
+                    metrics.SINCE_CAPTURED.labels(stage, lane).observe(
+                        max(0.0, now - flight.event.captured_at.timestamp())
+                    )
 
 
 def _is_urgent(event: Any) -> bool:

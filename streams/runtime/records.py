@@ -40,7 +40,8 @@ class Input:
 class Output:
     """An event to publish, and what the audit entry about it says.
 
-    `parent_hash` is the SHA-256 of the record it was derived from; None means the input's own.
+    `parent_hash` is the SHA-256 of the record it was derived from; None means the input's own. `value` holds the
+    encoded event where the stage needed its hash already; None lets the runtime encode it.
     """
 
     topic: str
@@ -49,6 +50,7 @@ class Output:
     stage: PipelineStage
     attributes: Mapping[str, str] = field(default_factory=dict)
     parent_hash: str | None = None
+    value: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ def read_state(bootstrap_servers: str, topic: str, numbers: Iterable[int]) -> It
     try:
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in sorted(waiting)])
         while waiting:
-            # One at a time: `consume` would wait for a whole batch or its timeout, which at the end of a topic is lost time.
+            # One at a time: `consume` would wait for a whole batch or its timeout, at the end of a topic in vain.
             message = consumer.poll(IDLE_TIMEOUT_S)
             if message is None:
                 raise StateUnreadableError(f"no answer for partitions {sorted(waiting)} of {topic}")

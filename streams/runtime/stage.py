@@ -44,6 +44,8 @@ class Stage(ABC):
     within_s: float = 0.02
     #: How long one input may wait for something that is away (registry, image store) before a person is asked instead.
     patience_s: float = 30.0
+    #: Partitions of every topic, from the broker's own metadata; the worker sets it before `start`.
+    partitions: int = 1
 
     @property
     def group(self) -> str:
@@ -57,11 +59,11 @@ class Stage(ABC):
 
     async def start(self) -> None:
         """Get ready before the first assignment (load a model, open a client)."""
-        return None
+        return
 
     async def stop(self) -> None:
         """Let go of what `start` took."""
-        return None
+        return
 
     def new_state(self, number: int) -> StageState:
         """Empty state for a partition number that was just assigned."""
@@ -69,7 +71,7 @@ class Stage(ABC):
 
     def on_assigned(self, states: dict[int, Any]) -> None:
         """The states of all numbers now held, restored."""
-        return None
+        return
 
     async def process(self, inputs: Sequence[Input]) -> Sequence[Result]:
         """One result for each input, in order. The default takes them one by one, in order, so that state is exact."""

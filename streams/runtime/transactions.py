@@ -1,4 +1,4 @@
-"""One transaction a partition number: the records the outbox holds and the offsets they came from, together or not at all.
+"""One transaction a partition number: the outbox's records and the offsets they came from, together or not at all.
 
 Faust's own manager picks an output's transaction by the *destination* partition and an offset's by the *input*
 partition, so the two are not atomic, and it only logs fencing (faust-streaming#177, #323, #517). This one replaces it
@@ -79,7 +79,7 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
         await self.flush()
         return True
 
-    @Service.task
+    @Service.task  # type: ignore[untyped-decorator]
     async def _flusher(self) -> None:
         # Our own clock, because Faust stops triggering when its bookkeeping of acknowledgements has a hole.
         interval = self.app.conf.broker_commit_interval

@@ -12,6 +12,7 @@ from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.transactions import TransactionManager
 
+
 class ConsumerThread(FaustConsumerThread):  # type: ignore[misc]
     """The consumer thread, dealing whole partition numbers to workers."""
 

@@ -15,8 +15,8 @@ from streams.runtime.encoding import AUDIT_TOPIC
 
 logger = get_logger(__name__)
 
-#: A graceful stop finishes the batch in hand and commits it; longer than the slowest batch, shorter than the ten seconds
-#: after which Docker and systemd lose patience and kill.
+#: A graceful stop finishes the batch in hand and commits it; longer than the slowest batch, shorter than the ten
+#: seconds after which Docker loses patience and kills.
 STOP_WITHIN_S = 8.0
 
 
@@ -49,7 +49,9 @@ async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None =
         lateness.cancel()
         await app.stage.stop()
     if crashed:
-        raise WorkerError(f"{app.stage_name} crashed: {type(reason).__name__}; start it again, it continues where it committed")
+        raise WorkerError(
+            f"{app.stage_name} crashed: {type(reason).__name__}; start it again, it continues where it committed"
+        )
 
 
 async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
@@ -81,6 +83,6 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         counts = {len(present[topic].partitions) for topic in wanted}
         if len(counts) != 1:
             raise WorkerError("the topics of this stage differ in their number of partitions; see: vigia topics check")
-        app.stage_loop.encoder.partitions = counts.pop()
+        app.stage.partitions = app.stage_loop.encoder.partitions = counts.pop()
         return True
     return False

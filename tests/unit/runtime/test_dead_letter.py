@@ -25,7 +25,9 @@ def test_key_value_and_headers_are_untouched_and_ours_are_added() -> None:
     assert (letter.key, letter.value) == (RAW.key, RAW.value)
     assert letter.headers[: len(RAW.headers)] == RAW.headers
     added = {name.removeprefix(PREFIX): value.decode() for name, value in letter.headers if name.startswith(PREFIX)}
-    assert {name: added[name] for name in ("stage", "reason", "message", "topic", "partition", "offset", "attempt")} == {
+    assert {
+        name: added[name] for name in ("stage", "reason", "message", "topic", "partition", "offset", "attempt")
+    } == {
         "stage": "inference-routine",
         "reason": "hash_mismatch",
         "message": "hash_mismatch: 12 bytes",

@@ -58,7 +58,9 @@ def test_faust_waits_for_what_is_in_flight_before_the_manager_hears_of_a_revocat
 
 def test_the_generation_is_set_before_the_assignment_is_announced() -> None:
     listener = source(driver.ConsumerRebalanceListener.on_partitions_assigned)
-    assert listener.index("consumer_generation_id = generation") < listener.index("self._thread.on_partitions_assigned(")
+    assert listener.index("consumer_generation_id = generation") < listener.index(
+        "self._thread.on_partitions_assigned("
+    )
 
 
 def test_a_message_carries_the_generation_it_was_fetched_in() -> None:

@@ -1,0 +1,233 @@
+"""Escalation stage: gradings become demands on people, with a clock that acknowledgements stop and ticks drive."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NamedTuple
+
+from schemas import ids
+from schemas.events import (
+    AcknowledgementEvent,
+    EscalationRequest,
+    EscalationType,
+    GradingEvent,
+    GradingKind,
+    Lane,
+    PipelineStage,
+    TickEvent,
+)
+from schemas.serde import Serde
+from streams import metrics, topics
+from streams.clinical.acknowledgements import AckOutcome, on_acknowledgement
+from streams.clinical.clock import MergeCode, advance, due_first, merge, on_tick, open_escalation
+from streams.clinical.escalations import OpenEscalation
+from streams.clinical.policy import Policy
+from streams.escalation_state import EscalationState
+from streams.partitioner import partition_of
+from streams.quarantine import Quarantine
+from streams.runtime.dead_letter import event_id_of
+from streams.runtime.encoding import freeze, sha256_hex
+from streams.runtime.records import Forward, Input, Noted, Output, Problem, RawInput, Result, StateChange
+from streams.runtime.stage import Stage
+from streams.ticker import Ticker
+
+
+class _Published(NamedTuple):
+    """What publishing an escalation adds to a result."""
+
+    outputs: tuple[Output, ...] = ()
+    state: tuple[StateChange, ...] = ()
+    noted: tuple[Noted, ...] = ()
+
+
+class EscalationStage(Stage):
+    """Joins gradings, acknowledgements and ticks; one state a partition number."""
+
+    name = "escalation"
+    inputs = (topics.GRADINGS, topics.ACKNOWLEDGEMENTS, topics.TICKS)
+    accepts = (GradingEvent, AcknowledgementEvent, TickEvent)
+    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.ESCALATION
+    patience_s = 5.0
+    within_s = 0.01
+
+    def __init__(self, policy: Policy, quarantine: Quarantine, serde: Serde, ticker: Ticker) -> None:
+        self._policy = policy
+        self._quarantine = quarantine
+        self._serde = serde
+        self._ticker = ticker
+
+    async def start(self) -> None:
+        """Start watching deadlines; nothing is watched before the first assignment."""
+        self._ticker.start()
+
+    async def stop(self) -> None:
+        """Stop watching deadlines."""
+        await self._ticker.stop()
+
+    def new_state(self, number: int) -> EscalationState:
+        """No open escalations yet."""
+        return EscalationState()
+
+    def on_assigned(self, states: dict[int, EscalationState]) -> None:
+        """Watch these numbers. What fell due while nobody held them is ticked at once."""
+        self._ticker.watch(states)
+
+    async def handle(self, given: Input) -> Result:
+        """A grading opens escalations, an acknowledgement stops one, a tick raises those that are due."""
+        state: EscalationState = given.state.own
+        match given.event:
+            case GradingEvent() as grading:
+                return self._on_grading(given, grading, state)
+            case AcknowledgementEvent() as ack:
+                return self._on_acknowledgement(given, ack, state)
+            case TickEvent() as tick:
+                return self._on_tick(given, tick, state)
+        raise TypeError(type(given.event).__name__)
+
+    def _on_grading(self, given: Input, grading: GradingEvent, state: EscalationState) -> Result:
+        parts = [self._demand(given, grading, request, state) for request in grading.escalations]
+        return Result(
+            outputs=tuple(output for part in parts for output in part.outputs),
+            state=tuple(change for part in parts for change in part.state),
+            noted=tuple(noted for part in parts for noted in part.noted),
+        )
+
+    def _demand(
+        self, given: Input, grading: GradingEvent, request: EscalationRequest, state: EscalationState
+    ) -> _Published:
+        new = open_escalation(
+            request,
+            grading,
+            escalation_id=ids.escalation_id(grading.event_id, request.type.value),
+            event_id=ids.escalation_event_id,
+            ladder=self._policy.escalations[request.type].ladder,
+            disclaimer=self._policy.disclaimer,
+            raised_at=grading.graded_at,
+        )
+        standing = state.for_demand(grading.case_id, request.type)
+        code, result = merge(None if standing is None else standing.escalation, new, event_id=ids.escalation_event_id)
+        if code is MergeCode.MERGED:
+            assert standing is not None
+            return _merged(given, new, standing.escalation)
+        if standing is None:
+            return self._publish(result, state, f"escalated:{request.type.value}:0", given.hash)
+        gone = state.remove(standing.escalation)
+        published = self._publish(result, state, f"superseded:{request.type.value}:{result.event.level}", given.hash)
+        return published._replace(state=(gone, *published.state))
+
+    def _publish(
+        self, escalation: OpenEscalation, state: EscalationState, outcome: str, parent_hash: str
+    ) -> _Published:
+        event = escalation.event
+        topic = topics.ESCALATIONS[event.type]
+        value = self._serde.encode(event, topic)
+        output = Output(
+            topic=topic,
+            event=event,
+            value=value,
+            outcome=outcome,
+            stage=PipelineStage.ESCALATION,
+            parent_hash=parent_hash,
+            attributes=freeze(
+                {
+                    "escalation_id": event.escalation_id,
+                    "level": event.level,
+                    "role": event.role,
+                    "respond_by": event.respond_by.isoformat(timespec="milliseconds"),
+                }
+            ),
+        )
+        if event.synthetic:
+            # A canary is published, to be timed; no person is asked, so no deadline runs.
+            return _Published(outputs=(output,))
+        metrics.ESCALATIONS.labels(event.type.value, str(min(event.level, 9))).inc()
+        return _Published(outputs=(output,), state=(state.put(escalation, sha256_hex(value)),))
+
+    def _on_tick(self, given: Input, tick: TickEvent, state: EscalationState) -> Result:
+        stamped = datetime.fromtimestamp(given.raw.timestamp_ms / 1000, UTC)
+        state.now = advance(state.now, tick.now, stamped)
+        outputs: list[Output] = []
+        changes: list[StateChange] = []
+        for due in due_first(state.open(), state.now):
+            standing = state.get(due.escalation_id)
+            assert standing is not None
+            raised, events = on_tick(due, state.now, event_id=ids.escalation_event_id)
+            for event in events:
+                metrics.MISSED.labels(event.type.value).inc()
+                outcome = f"deadline_missed:{event.type.value}:{event.level}"
+                published = self._publish(raised, state, outcome, standing.record_hash)
+                outputs.extend(published.outputs)
+                changes.extend(published.state)
+        return Result(outputs=outputs, state=changes)
+
+    def _on_acknowledgement(self, given: Input, ack: AcknowledgementEvent, state: EscalationState) -> Result:
+        home = partition_of(str(ack.case_id).encode(), self.partitions)
+        if home != given.raw.number:
+            # Sent with another partitioner than ours, or without a key: its escalation lies on another number.
+            return Result(forward=Forward(topic=topics.ACKNOWLEDGEMENTS, key=str(ack.case_id).encode()))
+        standing = state.get(ack.escalation_id)
+        outcome = on_acknowledgement(None if standing is None else standing.escalation, ack)
+        metrics.ACKNOWLEDGEMENTS.labels(ack.action.value, outcome.code.value).inc()
+        noted = _acknowledged(given, ack, outcome, None if standing is None else standing.record_hash)
+        if standing is None or not outcome.accepted:
+            return Result(noted=(noted,))
+        if outcome.state is None:
+            return Result(noted=(noted,), state=(state.remove(standing.escalation),))
+        return Result(noted=(noted,), state=(state.put(outcome.state, standing.record_hash),))
+
+    def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
+        """Asks through the gradings topic, so that the request comes to the partition number of its case."""
+        if isinstance(event, GradingEvent) and event.kind is GradingKind.QUARANTINE:
+            # A request of ours that cannot be processed would ask for itself for ever; the dead letter remains, and
+            # with it the alert on dead letters.
+            return Result()
+        lane = Lane.EMERGENCY if isinstance(event, GradingEvent) and _has_emergency(event) else Lane.ROUTINE
+        return self._quarantine.ask(raw, event, problem, lane)
+
+
+def _has_emergency(grading: GradingEvent) -> bool:
+    return any(request.type is EscalationType.EMERGENCY for request in grading.escalations)
+
+
+def _merged(given: Input, new: OpenEscalation, standing: OpenEscalation) -> _Published:
+    """A demand that an open escalation already makes: audited, not published again."""
+    if new.escalation_id == standing.escalation_id:
+        return _Published()
+    noted = Noted(
+        event_id=new.event.event_id,
+        case_id=new.event.case_id,
+        topic=topics.GRADINGS,
+        outcome=f"merged:{new.event.type.value}",
+        stage=PipelineStage.ESCALATION,
+        output_hash=given.hash,
+        parent_hash=given.hash,
+        source_event_id=new.event.source_event_id,
+        attributes=freeze({"escalation_id": standing.escalation_id}),
+    )
+    return _Published(noted=(noted,))
+
+
+def _acknowledged(given: Input, ack: AcknowledgementEvent, outcome: AckOutcome, record_hash: str | None) -> Noted:
+    return Noted(
+        # What counts is written under the event's id. A refused or repeated one must not overwrite that entry, so it
+        # has an id of its own, made from where it lies.
+        event_id=ack.event_id if outcome.in_time is not None else event_id_of(given.raw),
+        case_id=ack.case_id,
+        topic=topics.ACKNOWLEDGEMENTS,
+        outcome=outcome.code.value,
+        stage=PipelineStage.ACKNOWLEDGEMENT,
+        output_hash=given.hash,
+        parent_hash=record_hash,
+        source_event_id=ack.escalation_id,
+        attributes=freeze(
+            {
+                "escalation_id": ack.escalation_id,
+                "ack_event_id": ack.event_id,
+                "role": ack.role,
+                "in_time": outcome.in_time,
+                "refusal": outcome.refusal or None,
+                "model_stage": outcome.model_stage,
+                "true_stage": outcome.true_stage,
+            }
+        ),
+    )
