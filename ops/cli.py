@@ -1,6 +1,7 @@
 """The command line: one program, `vigia`, and one verb for each thing a person does.
 
-Commands are imported when they are called, so that `vigia grade` does not wait for TensorFlow and `vigia --help` is instant.
+Commands are imported when they are called, so that `vigia grade` does not wait for TensorFlow and `vigia --help` is
+instant.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # one line a verb, in the order in which a newcomer meets them
     "up": ("ops.commands.up:up", "Start broker, registry and all stages, and keep them running"),
+    "worker": ("ops.commands.worker:worker", "Run one worker of a stage"),
     "grade": (
         "ops.commands.grade:grade",
         "A finding and context as JSON in, the decision as JSON out; no broker needed",
