@@ -17,11 +17,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     # one line a verb, in the order in which a newcomer meets them
     "up": ("ops.commands.up:up", "Start broker, registry and all stages, and keep them running"),
     "worker": ("ops.commands.worker:worker", "Run one worker of a stage"),
+    "publish": ("ops.commands.publish:command", "Put a wound picture, or a folder of them, into the pipeline"),
+    "consume": ("ops.commands.consume:command", "Look at the events of a topic, or follow it as a consumer group"),
     "grade": (
         "ops.commands.grade:grade",
         "A finding and context as JSON in, the decision as JSON out; no broker needed",
     ),
     "policy": ("ops.commands.policy:policy", "Check a clinical policy file, or show what a policy says"),
+    "images": ("ops.commands.images:images", "Generate wound pictures with known answers"),
     "topics": ("ops.commands.topics:topics_group", "Create the topics and register their schemas, or check both"),
     "schemas": ("ops.commands.schemas:schemas_group", "The contract: check, list, register, release, describe"),
 }

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.synthetic.camera import encode_jpeg
+from inference.synthetic.colour import skin_tone
 from inference.synthetic.fields import Field, cells, coordinates, fibres, fractal, noise, outline, step
 
 Pixels = NDArray[np.uint8]
@@ -181,6 +182,37 @@ def radiograph(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     return np.repeat(np.clip(image + 6 * noise(rng, (size, size), 2), 0, 255)[..., None], 3, axis=2).astype(np.float32)
 
 
+def portrait(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """A face with hair and clothes before a wall: skin in the picture, and still no wound photograph."""
+    image = _surface(rng, _plain(size, _colour(rng, 40, 235)))
+    monk = int(rng.integers(1, 11))
+    skin = 255 * np.power(skin_tone(monk, 0.0, 0.25), 1 / 2.2)
+    hair, cloth = _colour(rng, 10, 110), _colour(rng, 20, 240)
+    x, y = int(size * rng.uniform(0.35, 0.65)), int(size * rng.uniform(0.3, 0.5))
+    reach = int(size * rng.uniform(0.14, 0.30))
+    cv2.ellipse(
+        image, (x, y + int(2.6 * reach)), (2 * reach, int(1.5 * reach)), 0, 0, 360, cloth.tolist(), -1, cv2.LINE_AA
+    )
+    cv2.ellipse(
+        image, (x, y - reach // 6), (int(1.12 * reach), int(1.4 * reach)), 0, 0, 360, hair.tolist(), -1, cv2.LINE_AA
+    )
+    neck = (skin * 0.8).tolist()
+    cv2.rectangle(image, (x - reach // 3, y + reach), (x + reach // 3, y + int(1.5 * reach)), neck, -1)
+    cv2.ellipse(
+        image, (x, y + reach // 8), (int(0.9 * reach), int(1.2 * reach)), 0, 0, 360, skin.tolist(), -1, cv2.LINE_AA
+    )
+    for side in (-1, 1):
+        eye = (x + side * int(0.38 * reach), y - reach // 10)
+        cv2.ellipse(image, eye, (reach // 6 + 1, reach // 11 + 1), 0, 0, 360, (235, 235, 230), -1, cv2.LINE_AA)
+        cv2.circle(image, eye, max(1, reach // 12), (40, 30, 25), -1, cv2.LINE_AA)
+        brow = (eye[0], eye[1] - reach // 5)
+        cv2.ellipse(image, brow, (reach // 4 + 1, reach // 20 + 1), 0, 180, 360, hair.tolist(), 2, cv2.LINE_AA)
+    lips = (skin * np.array([0.85, 0.5, 0.5])).tolist()
+    cv2.ellipse(image, (x, y + int(0.75 * reach)), (reach // 3, max(1, reach // 9)), 0, 0, 360, lips, -1, cv2.LINE_AA)
+    shade = np.exp(0.06 * fractal(rng, (size, size), size * 0.12))
+    return _surface(rng, np.asarray(image * shade[..., None], np.float32))
+
+
 def flowers(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     """Petals on leaves."""
     leaves = np.exp(0.4 * fractal(rng, (size, size), size * 0.08))[..., None]
@@ -265,7 +297,7 @@ def _tilt(rng: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np.fl
 
 
 #: What training may see.
-KNOWN: Final[tuple[Family, ...]] = (document, screen, room, landscape, food, texture, static, shapes, wood)
+KNOWN: Final[tuple[Family, ...]] = (document, screen, room, landscape, food, texture, static, shapes, wood, portrait)
 #: What only evaluation sees.
 HELD_OUT: Final[tuple[Family, ...]] = (radiograph, flowers, street, animal, crockery)
 
@@ -276,6 +308,9 @@ def foreign_picture(seed: int, index: int, *, held_out: bool = False, size: int 
     rng = np.random.default_rng([seed, index, 7 + int(held_out)])
     family = families[index % len(families)]
     image = family(rng, size)
+    # From grey to garish: most of the world is less colourful than a random colour.
+    grey = image.mean(axis=2, keepdims=True)
+    image = np.asarray(grey + (image - grey) * np.float32(rng.uniform(0.1, 1.1)), np.float32)
     image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 2.0))) * rng.normal(1, 0.08, 3).astype(np.float32)
     image = image + np.float32(rng.gamma(1.5, 2.5)) * rng.standard_normal(image.shape, dtype=np.float32)
     pixels = np.clip(image * np.float32(np.exp(rng.normal(0, 0.2))), 0, 255).astype(np.uint8)

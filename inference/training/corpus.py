@@ -131,13 +131,13 @@ def _render_span(series: Series, side: int) -> Corpus:
             data = made.jpeg()
             labels[row] = CLASSES.index(made.stage)
             tones[row] = made.monk
-            tags.append((*made.nuisances, made.variant, *_conditions(made.facts)))
+            tags.append((*made.nuisances, made.variant, *conditions(made.facts)))
         pixels[row] = to_square(decode(data).pixels, side)
     groups = np.arange(series.start, series.start + series.count, dtype=np.int64)
     return Corpus(pixels=pixels, labels=labels, groups=groups, tones=tones, tags=tuple(tags))
 
 
-def _conditions(values: Mapping[str, float]) -> tuple[str, ...]:
+def conditions(values: Mapping[str, float]) -> tuple[str, ...]:
     """Name what light and camera did to a picture, where a person would notice it."""
     names = {
         "blurred": values["blur_px"] > 3.0,

@@ -1,0 +1,101 @@
+"""The whole way from labelled pictures to a sealed version: fit, calibrate, choose thresholds, export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference import registry
+from inference.findings import CLASSES
+from inference.judging import FeatureStatistics, Floats
+from inference.quality import QualityLimits
+from inference.training.calibrate import fit_limits, fit_temperature
+from inference.training.corpus import FOREIGN, Corpus
+from inference.training.export import export
+from inference.training.fit import EpochReport, FitSettings, fit
+from inference.training.network import SIDE
+
+#: Share of validation wounds that the two rejection measures may decline together. The rest of the 5 % that issue of
+#: abstentions allows is left to the quality limits and to pictures less tidy than the validation set.
+DECLINED: Final = 0.03
+
+
+def train_model(
+    train: Corpus,
+    validation: Corpus,
+    settings: FitSettings,
+    *,
+    name: str,
+    directory: Path,
+    origin: Mapping[str, Any],
+    start: str | None = None,
+    workdir: Path | None = None,
+    report: EpochReport | None = None,
+) -> str:
+    """Train, calibrate and seal a model in `directory`; return its version. It is not promoted.
+
+    Both corpora hold foreign pictures too. `origin` says where the pictures came from and is kept in `model.json`;
+    `start` is the version to fine-tune, looked for in `directory` and then among the packaged ones.
+    """
+    weights = _start(start, directory) if start else None
+    model = fit(train, validation, settings, start=weights, workdir=workdir, report=report)
+    facts = {"origin": dict(origin), "started_from": start, "settings": asdict(settings)}
+    return finish(model, train, validation, facts, name=name, directory=directory)
+
+
+def finish(
+    model: Any, train: Corpus, validation: Corpus, facts: Mapping[str, Any], *, name: str, directory: Path
+) -> str:
+    """Calibrate a trained Keras model on `validation` and seal it; `facts` on its training are kept in `model.json`."""
+    wounds = validation.take(np.flatnonzero(validation.labels != FOREIGN))
+    outputs = outputs_of(model, wounds.pixels)
+    known = train.take(np.flatnonzero(train.labels != FOREIGN))
+    statistics = FeatureStatistics.estimate(outputs_of(model, known.pixels)["features"], known.labels, len(CLASSES))
+    limits = fit_limits(outputs["foreign"].reshape(-1), statistics.distance(outputs["features"]), DECLINED)
+    return export(
+        model,
+        statistics,
+        {
+            "temperature": fit_temperature(outputs["logits"], wounds.labels),
+            "quality": QualityLimits().as_mapping(),
+            "rejection": asdict(limits),
+            "declined_share": DECLINED,
+            "training": {
+                **facts,
+                "pictures": int((train.labels != FOREIGN).sum()),
+                "foreign_pictures": int((train.labels == FOREIGN).sum()),
+                "validation_pictures": len(wounds),
+                "parameters": int(model.count_params()),
+            },
+        },
+        name=name,
+        directory=directory,
+        probe=shown(validation.pixels[:16]),
+    )
+
+
+def outputs_of(model: Any, pixels: NDArray[np.uint8], batch: int = 64) -> dict[str, Floats]:
+    """Return the Keras model's outputs for `pixels` (n, s, s, 3), shown as they are served."""
+    parts = [
+        {name: np.asarray(value) for name, value in model.predict_on_batch(shown(pixels[at : at + batch])).items()}
+        for at in range(0, len(pixels), batch)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def shown(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `pixels` (n, s, s, 3) at the side the network sees."""
+    if pixels.shape[1] == SIDE:
+        return pixels
+    return np.stack([cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for each in pixels])
+
+
+def _start(version: str, directory: Path) -> Path:
+    home = directory if version in registry.versions(directory) else registry.PACKAGED
+    return registry.verify(version, home).path / "model.keras"
