@@ -28,9 +28,13 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactSpec:
-    """A fact that factors may name; `codes` for facts of kind CODE."""
+    """A fact that factors may name; `codes` for facts of kind CODE.
+
+    `monotone` is False for a fact that a worse case may undo: rules on it may only inform.
+    """
 
     kind: FactKind
+    monotone: bool = True
     codes: tuple[str, ...] = ()
 
 
@@ -52,7 +56,7 @@ FACTS: Mapping[str, FactSpec] = MappingProxyType(
         ),
         "necrosis": _FLAG,
         "braden": FactSpec(kind=FactKind.LOW_IS_WORSE),
-        "braden_disagreement": _FLAG,
+        "braden_disagreement": FactSpec(kind=FactKind.FLAG, monotone=False),
         "anatomical_location": FactSpec(kind=FactKind.CODE, codes=tuple(place.value for place in AnatomicalLocation)),
         "mucosal": _FLAG,
         "skin_tone_monk": FactSpec(kind=FactKind.HIGH_IS_WORSE),

@@ -89,7 +89,7 @@ def _term(entry: Section, drugs: Mapping[str, frozenset[tuple[str, ...]]]) -> tu
         return Term(field=field, drugs=names), True
     if spec.kind is FactKind.FLAG:
         entry.done()
-        return Term(field=field), True
+        return Term(field=field), spec.monotone
     bounds = {key: entry.number(key) for key in ("from", "at_least", "at_most", "below") if entry.has(key)}
     entry.done()
     if not bounds or {"from", "at_least"} <= bounds.keys() or {"at_most", "below"} <= bounds.keys():

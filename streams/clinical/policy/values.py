@@ -81,7 +81,7 @@ class Factor:
 
     id: str
     terms: tuple[Term, ...]
-    #: False for a band with a lower and an upper bound: a worse value leaves it, so it may inform but never escalate.
+    #: False where a worse value can undo it, as in a band with two bounds: it may inform, but never escalate.
     monotone: bool = True
 
 
