@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 import fastavro
+from fastavro.schema import to_parsing_canonical_form
 
 from schemas import definitions
 from schemas.errors import InvalidEventError, UndecodableError
@@ -44,8 +45,9 @@ def reader(writer_schema: str) -> Reader:
     if record is None:
         raise UndecodableError(f"a schema of {name} is none of the contract's")
     own = _own(name)
-    # Without a reader schema fastavro skips resolution field by field, which takes twice as long.
-    resolved = None if written == own else own
+    # Without a reader schema fastavro skips resolution field by field, which takes twice as long. Canonical forms are
+    # compared, since a registry may give a schema back in another spelling than it was registered in.
+    resolved = None if to_parsing_canonical_form(written) == to_parsing_canonical_form(own) else own
     from_avro = record.__avro__.from_avro
 
     def read(value: bytes, offset: int = 0) -> Record:

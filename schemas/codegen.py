@@ -11,31 +11,17 @@ field.
 
 from __future__ import annotations
 
-import enum
-import types
-import typing
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from schemas.constraints import Constraint
 from schemas.errors import InvalidEventError
+from schemas.plans import Plan, plan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How one value is checked and converted. `kind` is the Avro type, or `uuid` and `time` for the logical ones."""
-
-    kind: str
-    python: Any
-    optional: bool = False
-    constraints: tuple[Constraint, ...] = ()
-    item: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,58 +32,6 @@ class Functions:
     check: Callable[[Any], None]
     to_avro: Callable[[Any], dict[str, Any]]
     from_avro: Callable[[Mapping[str, Any]], Any]
-
-
-_SCALARS: Mapping[Any, str] = {
-    bool: "boolean",
-    int: "long",
-    float: "double",
-    str: "string",
-    uuid.UUID: "uuid",
-    datetime: "time",
-}
-_WORDS: Mapping[str, str] = {
-    "boolean": "true or false",
-    "long": "a whole number",
-    "double": "a number",
-    "string": "text",
-    "uuid": "a UUID",
-    "time": "a datetime",
-    "array": "a tuple",
-    "map": "a dict",
-}
-
-
-def plan(hint: Any) -> Plan:
-    """The plan of a type hint; raises TypeError for a type that an event must not have."""
-    constraints: list[Constraint] = []
-    optional = False
-    while typing.get_origin(hint) is typing.Annotated:
-        hint, *metadata = typing.get_args(hint)
-        constraints += metadata
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        (hint,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
-        optional = True
-        while typing.get_origin(hint) is typing.Annotated:
-            hint, *metadata = typing.get_args(hint)
-            constraints += metadata
-    kind, item = _kind(hint)
-    return Plan(kind=kind, python=hint, optional=optional, constraints=tuple(constraints), item=item)
-
-
-def _kind(hint: Any) -> tuple[str, Plan | None]:
-    if hint in _SCALARS:
-        return _SCALARS[hint], None
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
-        return "array", plan(arguments[0])
-    if origin is Mapping and arguments[0] is str:
-        return "map", plan(arguments[1])
-    if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
-        return "enum", None
-    if hasattr(hint, "__avro__"):
-        return "record", None
-    raise TypeError(f"{hint!r} has no place in an event")
 
 
 def generate(record: str, hints: Mapping[str, Any], make: Callable[[], type]) -> Functions:
@@ -161,7 +95,7 @@ class _Source:
 
     def _check(self, p: Plan, value: str, field: str, depth: int) -> list[str]:
         pad = "    " * (depth + 1)
-        tests = [(self._wrong_type(p, value), _must_be(p))]
+        tests = [(self._wrong_type(p, value), p.must_be)]
         for constraint in p.constraints:
             test, names = constraint.broken(value)
             self.names |= names
@@ -283,7 +217,3 @@ class _Source:
             return EPOCH + timedelta(microseconds=micros)
         except OverflowError:
             self._failure(field, "must be a time within the years 1 to 9999")
-
-
-def _must_be(p: Plan) -> str:
-    return f"must be {_WORDS.get(p.kind) or p.python.__name__}"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
-from schemas.codegen import Functions, Plan, generate
+from schemas.codegen import Functions, generate
+from schemas.plans import Plan
 
 NAMESPACE = "vigia.v1"
 

@@ -73,7 +73,7 @@ class Serde:
         return schema_id in self._readers or self._is_unknown(schema_id)
 
     def warm_up(self, topics: Iterable[tuple[str, type[Record]]]) -> None:
-        """Look up the ids of all that will be encoded, so that a registry that goes away later is not missed."""
+        """Look up the ids of all that will be written or read: a registry that goes away later is not missed."""
         for topic, record in topics:
             self._header(topic, record)
 
@@ -85,15 +85,21 @@ class Serde:
         ids: dict[str, int] = {}
         for topic, record in topics:
             subject = subject_of(topic)
-            ids[topic] = self.registry.register(subject, definitions.text(record.__avro__.full_name))
+            schema = definitions.text(record.__avro__.full_name)
+            ids[topic] = self.registry.register(subject, schema)
             # Registries set a rule only on a subject that exists: it follows the first version, and guards the next.
             if self.registry.compatibility(subject) != COMPATIBILITY:
                 self.registry.set_compatibility(subject)
-            self._headers[topic, record] = _HEADER.pack(0, ids[topic])
+            self._remember(topic, record, ids[topic], schema)
         return ids
 
     def _header(self, topic: str, record: type[Record]) -> bytes:
-        schema_id = self.registry.schema_id(subject_of(topic), definitions.text(record.__avro__.full_name))
+        schema = definitions.text(record.__avro__.full_name)
+        return self._remember(topic, record, self.registry.schema_id(subject_of(topic), schema), schema)
+
+    def _remember(self, topic: str, record: type[Record], schema_id: int, schema: str) -> bytes:
+        # What this version writes it can read as well, without asking what the id stands for.
+        self._readers.setdefault(schema_id, binary.reader(schema))
         header = self._headers[topic, record] = _HEADER.pack(0, schema_id)
         return header
 

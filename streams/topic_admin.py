@@ -6,6 +6,7 @@ be a hospital's own choice. Differences are reported, and a person decides.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -68,9 +69,9 @@ def apply(admin: AdminClient, sizes: Sizes, topics: Sequence[Topic] = ALL) -> Ap
         new = [
             NewTopic(t.name, sizes.partitions, sizes.replication, config=_wanted(t, sizes.replication)) for t in missing
         ]
-        # The operation timeout makes the broker answer only when the others know of the topic too.
-        for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
+        for name, future in admin.create_topics(new, request_timeout=TIMEOUT_S).items():
             _created(name, future)
+        _wait_until_usable(admin, {topic.name for topic in missing})
     return Applied(created=tuple(topic.name for topic in missing), differences=check(admin, sizes, topics))
 
 
@@ -108,8 +109,13 @@ def _serious(topic: Topic, what: str, expected: object, found: object) -> Differ
 
 
 def _partitions(admin: AdminClient) -> dict[str, int]:
+    return {name: len(topic.partitions) for name, topic in _metadata(admin).items()}
+
+
+def _metadata(admin: AdminClient) -> Mapping[str, Any]:
     try:
-        return {name: len(t.partitions) for name, t in admin.list_topics(timeout=TIMEOUT_S).topics.items()}
+        found: Mapping[str, Any] = admin.list_topics(timeout=TIMEOUT_S).topics
+        return found
     except KafkaException as error:
         raise TopicsError(f"the broker does not answer: {error.args[0].str()}") from None
 
@@ -133,6 +139,20 @@ def _created(name: str, future: Future[Any]) -> None:
         # Another `apply` was faster: the check that follows tells whether it made the same thing.
         if not isinstance(error, KafkaException) or error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
+
+
+def _wait_until_usable(admin: AdminClient, names: set[str]) -> None:
+    # The controller answers before the brokers know (in KRaft the operation timeout changes nothing about that), and a
+    # worker started at once would not find its topics.
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        found = _metadata(admin)
+        unready = sorted(n for n in names if n not in found or any(p.leader < 0 for p in found[n].partitions.values()))
+        if not unready:
+            return
+        if time.monotonic() > deadline:
+            raise TopicsError(f"{unready[0]} was created, but no broker leads it after {TIMEOUT_S:.0f} s")
+        time.sleep(0.05)
 
 
 def _result(what: str, future: Future[Any]) -> Any:

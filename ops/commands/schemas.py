@@ -32,7 +32,7 @@ def list_schemas() -> None:
 @schemas_group.command("check")
 def check() -> None:
     """Check, without a registry, that these schemas read and are read by every released version."""
-    problems = compatibility.check()
+    problems = compatibility.check(definitions.AVSC, compatibility.RELEASED)
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
@@ -63,7 +63,7 @@ def release(version: str) -> None:
         raise click.ClickException(f"{version} is released already; what was released never changes")
     if not all(part.isdigit() for part in version.split(".")) or version.count(".") != 2:
         raise click.UsageError(f"{version} is no version such as 0.2.0")
-    problems = compatibility.check()
+    problems = compatibility.check(definitions.AVSC, compatibility.RELEASED)
     if problems:
         raise click.ClickException(problems[0])
     folder.mkdir(parents=True)

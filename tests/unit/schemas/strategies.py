@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from schemas.codegen import Plan
 from schemas.constraints import Finite, Known, Length, Pattern, Range
 from schemas.events import Finding, InferenceEvent, ModelStatus
+from schemas.plans import Plan
 from schemas.record import Record
 
 R = TypeVar("R", bound=Record)

@@ -13,8 +13,8 @@ import pytest
 
 import schemas.events
 from schemas import definitions
-from schemas.codegen import Plan
 from schemas.definitions import DefinitionError
+from schemas.plans import Plan
 from schemas.record import RECORDS, Record
 
 TYPES = definitions.packaged()
