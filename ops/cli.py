@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "worker": ("ops.commands.worker:worker", "Run one worker of a stage"),
     "publish": ("ops.commands.publish:command", "Put a wound picture, or a folder of them, into the pipeline"),
     "consume": ("ops.commands.consume:command", "Look at the events of a topic, or follow it as a consumer group"),
+    "lag": ("ops.commands.lag:command", "How far every consumer group is behind, in readable records and in seconds"),
+    "lag-exporter": ("ops.commands.lag_exporter:command", "Serve lag and clinical waiting times to Prometheus"),
     "grade": (
         "ops.commands.grade:grade",
         "A finding and context as JSON in, the decision as JSON out; no broker needed",

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import click
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.process_collector import ProcessCollector
 
+from ops import logs
+from ops.context import load_settings
+from ops.lag.clinical.exporter import ClinicalExporter
+from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.connect import broker_address
 from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.exporter import LagExporter
 from ops.lag.monitor import LagMonitor
-from ops.logs import configure
+from ops.monitoring.targets import write_target
+from streams.settings import SettingsError
 
 
 @click.command("lag-exporter")
@@ -21,25 +28,48 @@ from ops.logs import configure
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on.")
 @click.option("--topics", default=".*", show_default=True, help="Regular expression; only these topics.")
 @click.option("--groups", default=".*", show_default=True, help="Regular expression; only these consumer groups.")
-@click.option("--no-clinical", is_flag=True, help="Leave out the waiting times of cases and escalations.")
-def command(port: int, host: str, topics: str, groups: str, no_clinical: bool) -> None:
+@click.option(
+    "--clinical/--no-clinical", default=True, help="Waiting times of cases and escalations (reads the registry)."
+)
+@click.option(
+    "--metrics-target",
+    type=click.Path(path_type=Path),
+    help="Write a Prometheus file_sd target here, so that a free port is found.",
+)
+def command(port: int, host: str, topics: str, groups: str, clinical: bool, metrics_target: Path | None) -> None:
     """Serve lag and clinical waiting times to Prometheus.
 
     Its own process, which reads the broker: it tells the truth when every worker is dead.
     """
-    configure()
-    bootstrap_servers = broker_address()
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    monitor = LagMonitor(bootstrap_servers, topics=topics, groups=groups, expected=PIPELINE_GROUPS)
-    exporter = LagExporter(monitor)
-    registry.register(exporter)
-    server, _ = start_http_server(port, host, registry)
-    exporter.start()
-    click.echo(f"http://{host}:{server.server_port}/metrics")
+    logs.configure()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
-    server.shutdown()
-    exporter.stop()
+    try:
+        address = broker_address()
+        monitor = LagMonitor(address, topics=topics, groups=groups, expected=PIPELINE_GROUPS)
+        registry_url = load_settings().schema_registry_url if clinical else None
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    with ExitStack() as stack:
+        lag = LagExporter(monitor)
+        registry.register(lag)
+        lag.start()
+        stack.callback(lag.stop)
+        if registry_url is not None:
+            waiting = ClinicalExporter(ClinicalMonitor(address, registry_url), lambda: lag.view)
+            registry.register(waiting)
+            waiting.start()
+            stack.callback(waiting.stop)
+        try:
+            server, _ = start_http_server(port, host, registry)
+        except OSError as error:
+            raise click.ClickException(f"cannot serve on {host}:{port}: {error.strerror}") from None
+        stack.callback(server.shutdown)
+        served = f"{host}:{server.server_port}"
+        click.echo(f"http://{served}/metrics")
+        if metrics_target is not None:
+            write_target(metrics_target, served, {"job": "vigia-lag"})
+        stopped.wait()

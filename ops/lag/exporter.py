@@ -21,6 +21,7 @@ from ops.lag.client import BrokerAwayError
 from ops.lag.families import DRAWN, Family, Sample
 from ops.lag.figures import Figures
 from ops.lag.monitor import LagMonitor
+from ops.lag.view import View
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,12 @@ class LagExporter(Collector):
         if figures is None or time.monotonic() - figures.view.at_s > STALE_AFTER_S:
             return None
         return figures
+
+    @property
+    def view(self) -> View | None:
+        """What the newest figures were made from."""
+        figures = self.figures
+        return None if figures is None else figures.view
 
     def collect(self) -> Iterator[Metric]:
         """The families of `ops.lag.families`."""
