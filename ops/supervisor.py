@@ -47,7 +47,8 @@ class Status:
 
 def restart_delay_s(short_lives: int) -> float:
     """Seconds to wait after the n-th life in a row that ended early (0: it had run well)."""
-    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** max(0, short_lives - 1))
+    # Past 16 doublings the bound rules anyway; a float would overflow after some hours of failing starts.
+    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(16, max(0, short_lives - 1)))
 
 
 @dataclass(slots=True)

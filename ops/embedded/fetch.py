@@ -26,6 +26,8 @@ from ops.embedded.progress import STDERR, bytes_progress
 PARALLEL_DOWNLOADS = 6
 #: A hospital's proxy may drop a connection; three tries tell a hiccup from a wall.
 ATTEMPTS = 3
+#: Seconds before the second try, doubled before the third.
+PAUSE_S = 2.0
 #: Seconds without a byte after which an attempt is given up.
 SILENCE_TIMEOUT_S = 60
 
@@ -111,7 +113,7 @@ def _fetch_file(pin: PinnedFile, folder: Path, callback: Callable[[str, int], An
             if attempt == ATTEMPTS or isinstance(error, FetchError):
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise FetchError(f"{pin.file_name} could not be fetched: {error}") from error
-            time.sleep(2**attempt)
+            time.sleep(PAUSE_S * 2 ** (attempt - 1))
         else:
             path.rename(folder / pin.file_name)
             shutil.rmtree(scratch)
