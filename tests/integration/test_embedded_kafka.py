@@ -129,7 +129,9 @@ def test_another_start_finds_the_topics_of_the_last(tmp_path: Path) -> None:
 def test_a_killed_parent_leaves_no_broker_behind(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from ops.embedded import EmbeddedKafka\n"
-        "kafka = EmbeddedKafka(Path(sys.argv[1])).start(); print(kafka.brokers[0].process.pid, flush=True); time.sleep(300)"
+        "kafka = EmbeddedKafka(Path(sys.argv[1])).start()\n"
+        "print(kafka.brokers[0].process.pid, flush=True)\n"
+        "time.sleep(300)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)
     assert parent.stdout is not None
