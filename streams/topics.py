@@ -195,7 +195,7 @@ ALL: tuple[Topic, ...] = (
             "segment.ms": str(7 * DAY_MS),
             "max.compaction.lag.ms": str(ERASURE_LAG_MS),
         },
-        key="case id/stage/event id: unique a decision, since compaction keeps the newest record of a key",
+        key="case id/stage/event id, on the case's partition; unique a decision, as compaction keeps one record a key",
     ),
     Topic(
         name=DEAD_LETTERS,
@@ -215,7 +215,7 @@ ALL: tuple[Topic, ...] = (
     ),
     state_topic("inference-emergency", only_seen=True),
     state_topic("inference-routine", only_seen=True),
-    state_topic("grading"),
+    state_topic("grading", only_seen=True),
     state_topic("escalation"),
 )
 

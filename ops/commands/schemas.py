@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from ops.context import load_settings
 from schemas import compatibility, definitions
 from schemas.errors import ContractError
-from streams.settings import Settings, SettingsError
+from streams.settings import SettingsError
 
 
 @click.group("schemas")
@@ -47,7 +48,7 @@ def register() -> None:
     from streams import topics
 
     try:
-        ids = Serde(Settings.from_env().schema_registry_url).register_all(topics.RECORDS)
+        ids = Serde(load_settings().schema_registry_url).register_all(topics.RECORDS)
     except (SettingsError, ContractError) as error:
         raise click.ClickException(str(error)) from None
     for topic, schema_id in ids.items():

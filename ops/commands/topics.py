@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import click
 from confluent_kafka.admin import AdminClient
 
-from schemas.errors import ContractError
+from ops.context import load_settings
+from schemas import definitions
+from schemas.errors import ContractError, SchemaNotRegisteredError
 from schemas.registry import COMPATIBILITY, Registry, subject_of
 from schemas.serde import Serde
 from streams import topic_admin, topics
@@ -29,7 +31,7 @@ def apply(as_json: bool) -> None:
     Exit code 1 when an existing topic differs so much that the pipeline must not run on it.
     """
     with _one_line_errors():
-        settings = Settings.from_env()
+        settings = load_settings()
         applied = topic_admin.apply(_admin(settings), settings)
         serde = Serde(settings.schema_registry_url)
         ids = serde.register_all(topics.RECORDS)
@@ -49,7 +51,7 @@ def apply(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Say where the cluster and the registry differ from what is declared; exit code 1 when the pipeline cannot run."""
     with _one_line_errors():
-        settings = Settings.from_env()
+        settings = load_settings()
         differences = topic_admin.check(_admin(settings), settings)
         with Registry(settings.schema_registry_url) as registry:
             differences += tuple(_registry_differences(registry))
@@ -63,9 +65,6 @@ def check(as_json: bool) -> None:
 
 
 def _registry_differences(registry: Registry) -> Iterator[topic_admin.Difference]:
-    from schemas import definitions
-    from schemas.errors import SchemaNotRegisteredError
-
     for topic, record in topics.RECORDS:
         subject = subject_of(topic)
         try:

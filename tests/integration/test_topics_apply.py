@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -176,7 +177,8 @@ def test_vigia_topics_check_fails_where_the_pipeline_could_not_run(env: dict[str
     assert "must be mended: vigia.cases.emergency: " in result.stdout
 
 
-def test_vigia_topics_says_what_is_not_set() -> None:
-    result = CliRunner().invoke(cli, ["topics", "apply"], env={"VIGIA_BOOTSTRAP_SERVERS": ""})
+def test_vigia_topics_says_what_is_not_set(tmp_path: Path) -> None:
+    env = {"VIGIA_BOOTSTRAP_SERVERS": "", "VIGIA_RUN_DIR": str(tmp_path)}
+    result = CliRunner().invoke(cli, ["topics", "apply"], env=env)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: VIGIA_BOOTSTRAP_SERVERS is not set")
