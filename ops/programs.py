@@ -10,11 +10,11 @@ class Program:
     """One `vigia …` command that runs until it is told to stop."""
 
     name: str
-    #: Command line after `vigia`.
+    #: Command line after `vigia`. `{port}` becomes a free port of loopback, where the program is to serve its metrics.
     arguments: tuple[str, ...]
     #: Whether it gives way to everything else on the machine (see `ops.embedded.guard`).
     background: bool = False
-    #: Whether it is a worker of a stage: `--workers N` runs N of it, which share the partitions, and each one writes down
+    #: Whether it is a worker of a stage: `--workers N` runs N of it, which share the partitions, and each writes down
     #: where its metrics are.
     is_worker: bool = True
 
@@ -25,4 +25,6 @@ PROGRAMS = (
     Program(name="inference-routine", arguments=("worker", "inference", "--lane", "routine"), background=True),
     Program(name="grading", arguments=("worker", "grading")),
     Program(name="escalation", arguments=("worker", "escalation")),
+    # Reads the broker only, so that lag is told truly when the workers are the trouble.
+    Program(name="lag-exporter", arguments=("lag-exporter", "--port", "{port}"), is_worker=False),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -18,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops.context import holding, write_run_file
 from ops.embedded import EmbeddedError, EmbeddedKafka, EmbeddedRegistry
+from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
 from ops.health import Health
 from ops.programs import PROGRAMS, Program
@@ -62,9 +64,12 @@ class System:
         self.environment: dict[str, str] = {}
         self.kafka: EmbeddedKafka | None = None
         self.registry: EmbeddedRegistry | None = None
-        #: Name of a worker process → the process; with several of a program, `grading-1`, `grading-2`.
+        #: Name of a program that is no worker → where its metrics are.
+        self.metrics: dict[str, str] = {}
+        #: Name of a process → the process; with several workers of a stage, `grading-1`, `grading-2`.
         self.workers: dict[str, ChildProcess] = {}
-        self._program_of: dict[str, str] = {}
+        #: Name of a worker of a stage → name of its program.
+        self.program_of: dict[str, str] = {}
         self._supervisors: tuple[Supervisor, ...] = ()
         self._tell = tell
         self._env = dict(env)
@@ -109,10 +114,10 @@ class System:
 
     def serving(self, healths: Sequence[Health]) -> bool:
         """Whether the workers of every stage together hold all partitions."""
-        held = dict.fromkeys(self._program_of.values(), 0)
+        held = dict.fromkeys(self.program_of.values(), 0)
         for health in healths:
-            if health.status.name in self._program_of:
-                held[self._program_of[health.status.name]] += health.partitions or 0
+            if health.status.name in self.program_of:
+                held[self.program_of[health.status.name]] += health.partitions or 0
         return all(count >= self.settings.partitions for count in held.values())
 
     def kill(self) -> None:
@@ -172,7 +177,7 @@ class System:
                 name = program.name if count == 1 else f"{program.name}-{number}"
                 self.workers[name] = self._worker(name, program)
                 if program.is_worker:
-                    self._program_of[name] = program.name
+                    self.program_of[name] = program.name
         services = [broker.process for broker in self.kafka.brokers] if self.kafka else []
         if self.registry:
             services.append(self.registry.process)
@@ -185,11 +190,19 @@ class System:
     def _worker(self, name: str, program: Program) -> ChildProcess:
         target = self.targets_dir / f"{name}.json"
         target.unlink(missing_ok=True)
-        metrics = ["--metrics-target", str(target)] if program.is_worker else []
+        arguments = list(program.arguments)
+        if program.is_worker:
+            arguments += ["--metrics-target", str(target)]
+        elif "{port}" in arguments:
+            port = free_ports(1)[0]
+            arguments = [str(port) if argument == "{port}" else argument for argument in arguments]
+            address = f"{LOOPBACK}:{port}"
+            target.write_text(json.dumps([{"targets": [address], "labels": {"job": f"vigia-{name}"}}]))
+            self.metrics[name] = f"http://{address}/metrics"
         return ChildProcess(
             name,
             # -P: a folder called `ops` where the person happens to be must not be taken for ours.
-            [sys.executable, "-P", "-m", "ops", *program.arguments, *metrics],
+            [sys.executable, "-P", "-m", "ops", *arguments],
             log=self.run_dir / "logs" / f"{name}.log",
             env={**self._env, **self.environment},
             grace_s=WORKER_GRACE_S,

@@ -45,22 +45,27 @@ def up(brokers: str, workers: int, run_dir: Path | None) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         options = Options(run_dir=(run_dir or default_run_dir()).absolute(), brokers=int(brokers), workers=workers)
-        system = System(options, lambda line: console.print(line, highlight=False))
+        system = System(options, lambda line: _tell(console, line))
         with system:
             for number in (signal.SIGINT, *_STOPPING):
                 signal.signal(number, lambda _number, _frame: stop.set())
             _show_until(stop, system, console)
-            console.print("stopping: workers finish what they hold; once more ctrl-C kills them")
+            _tell(console, "stopping: workers finish what they hold; once more ctrl-C kills them")
             for number in (signal.SIGINT, *_STOPPING):
                 signal.signal(number, lambda _number, _frame: system.kill())
     except KeyboardInterrupt:
-        console.print("interrupted while starting; nothing is left running")
+        _tell(console, "interrupted while starting; nothing is left running")
         raise SystemExit(130) from None
     except (AlreadyRunningError, EmbeddedError, TopicsError, ContractError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or 'the run folder'}: {error.strerror}") from None
-    console.print("stopped")
+    _tell(console, "stopped")
+
+
+def _tell(console: Console, line: str) -> None:
+    # Paths and addresses are copied from here: no line breaks within them, no colours, no markup read into them.
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _show_until(stop: threading.Event, system: System, console: Console) -> None:
@@ -72,23 +77,25 @@ def _show_until(stop: threading.Event, system: System, console: Console) -> None
         return
     with Live(console=console, auto_refresh=False) as live:
         while not stop.is_set():
-            live.update(_table(probe.look(system.statuses()), system.workers), refresh=True)
+            live.update(_table(probe.look(system.statuses()), system.program_of), refresh=True)
             stop.wait(LOOK_S)
 
 
 def _tell_where(system: System, console: Console) -> None:
     told = system.environment
-    console.print(f"broker           {told['VIGIA_BOOTSTRAP_SERVERS']}", highlight=False)
-    console.print(f"schema registry  {told['VIGIA_SCHEMA_REGISTRY_URL']}", highlight=False)
-    console.print(f"state and logs   {system.run_dir}", highlight=False)
-    console.print(f"for programs     {system.run_dir / RUN_FILE}", highlight=False)
+    _tell(console, f"broker           {told['VIGIA_BOOTSTRAP_SERVERS']}")
+    _tell(console, f"schema registry  {told['VIGIA_SCHEMA_REGISTRY_URL']}")
+    for name, address in system.metrics.items():
+        _tell(console, f"{name:<17}{address}")
+    _tell(console, f"state and logs   {system.run_dir}")
+    _tell(console, f"for programs     {system.run_dir / RUN_FILE}")
 
 
 def _tell_once_serving(stop: threading.Event, system: System, probe: HealthProbe, console: Console) -> None:
     started = time.monotonic()
     while not stop.wait(0.5):
         if system.serving(probe.look(system.statuses())):
-            console.print(f"all stages serve after {time.monotonic() - started:.0f} s", highlight=False)
+            _tell(console, f"all stages serve after {time.monotonic() - started:.0f} s")
             return
 
 

@@ -63,7 +63,9 @@ class ChildProcess:
     @property
     def exit_code(self) -> int | None:
         """None while it runs or before it was started; 128 + n after signal n."""
-        return None if self._guard is None else self._guard.poll()
+        code = None if self._guard is None else self._guard.poll()
+        # Negative: the guard itself was killed by that signal, and the child with it.
+        return 128 - code if code is not None and code < 0 else code
 
     def start(self) -> None:
         """Start the child; its output is appended to the log."""
@@ -93,8 +95,10 @@ class ChildProcess:
         """Wait for the child to end by itself; its exit code. Raises subprocess.TimeoutExpired."""
         if self._guard is None:
             raise EmbeddedError(f"{self.name} was not started")
-        code = self._guard.wait(timeout_s)
+        self._guard.wait(timeout_s)
         self._pid = None
+        code = self.exit_code
+        assert code is not None
         return code
 
     def ask_to_stop(self) -> None:
