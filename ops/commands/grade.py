@@ -19,7 +19,8 @@ from streams.clinical.lesions import RawFinding
 from streams.clinical.policy import Policy, PolicyError
 from streams.policy_file import load_policy
 
-_FINDING_KEYS = ("stage", "confidence", "probabilities", "abstained", "context")
+_JUDGED_KEYS = ("stage", "confidence", "probabilities", "abstained")
+_FINDING_KEYS = (*_JUDGED_KEYS, "context")
 _CASE_KEYS = (*_FINDING_KEYS, "findings", "model_status", "lane", "has_patient_token")
 
 
@@ -65,9 +66,9 @@ def grade(policy_file: Path | None, pretty: bool) -> None:
 def grade_case(policy: Policy, case: object) -> Decision:
     """The decision on one case in plain JSON values. Raises ValueError naming the field that is wrong."""
     values = _object(case, "input", _CASE_KEYS)
-    context = _object(values.get("context") or {}, "context", None)
+    context = _object(values.get("context"), "context", None)
     if "findings" in values:
-        for key in ("stage", "confidence", "probabilities", "abstained"):
+        for key in _JUDGED_KEYS:
             if key in values:
                 raise ValueError(f"{key} and findings cannot both be given")
         findings = values["findings"]
@@ -77,7 +78,7 @@ def grade_case(policy: Policy, case: object) -> Decision:
             (_object(item, f"findings[{i}]", _FINDING_KEYS), f"findings[{i}].") for i, item in enumerate(findings)
         ]
     else:
-        entries = [(values, "")] if "stage" in values or "abstained" in values else []
+        entries = [(values, "")] if any(key in values for key in _JUDGED_KEYS) else []
     case_context = read_context(context)
     lesions = [(_finding(entry, path), _own_context(entry, path, context, case_context)) for entry, path in entries]
     has_token = values.get("has_patient_token", True)
@@ -96,7 +97,7 @@ def grade_case(policy: Policy, case: object) -> Decision:
 def _finding(entry: Mapping[str, object], path: str) -> RawFinding:
     stage = _text_or_null(entry, path, "stage")
     abstained = _text_or_null(entry, path, "abstained")
-    probabilities = _object(entry.get("probabilities") or {}, f"{path}probabilities", None)
+    probabilities = _object(entry.get("probabilities"), f"{path}probabilities", None)
     numbers = {name: _number(probabilities, f"{path}probabilities.", name) for name in probabilities}
     return RawFinding(
         # null says that the model abstained; a finding that does not even say so has no class that anybody knows.
@@ -123,6 +124,9 @@ def _own_context(
 
 
 def _object(value: object, path: str, keys: tuple[str, ...] | None) -> dict[str, object]:
+    """A JSON object, empty for an optional one that is null; `keys` are those it may have, None for any."""
+    if value is None and keys is None:
+        return {}
     if not isinstance(value, dict):
         raise ValueError(f"{path} must be an object")
     for key in value:
@@ -167,7 +171,7 @@ def read_cases(stream: BinaryIO) -> Iterator[tuple[str, object]]:
         raise BadInput("no input: pass one JSON object, or JSON lines, on stdin")
     try:
         json.loads(_text(first[1], first[0]))
-    except ValueError:
+    except (ValueError, RecursionError):
         yield "", _parse(first[1] + stream.read(), first[0])
         return
     second = next(numbered, None)
@@ -182,7 +186,9 @@ def _parse(data: bytes, first_line: int) -> object:
         return json.loads(_text(data, first_line), object_pairs_hook=_without_duplicates)
     except json.JSONDecodeError as error:
         raise BadInput(f"line {first_line + error.lineno - 1}: is not valid JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise BadInput(f"line {first_line}: is nested too deeply") from None
+    except ValueError as error:
         raise BadInput(f"line {first_line}: {error}") from None
 
 

@@ -127,5 +127,5 @@ class Clock(RuleBasedStateMachine):
             assert last[state.escalation_id] == state.event
 
 
-Clock.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Clock.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestClock = Clock.TestCase

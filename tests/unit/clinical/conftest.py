@@ -1,0 +1,6 @@
+"""Properties are about values: how long an example takes on a busy machine is no failure."""
+
+from hypothesis import settings
+
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
