@@ -35,7 +35,7 @@ WORKING_SIDE: Final = 256
 #: What the grey card behind a transparent picture reflects (sRGB): neither dark nor bright to the quality checks.
 _BACKDROP: Final = 128
 
-_FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _ORIENTATION: Final = 0x0112
 
 

@@ -50,7 +50,7 @@ class Predictor:
         cv2.setNumThreads(1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode") if threads > 1 else None
         self._network: NetworkRuntime = (
-            LiteRtRuntime(model_dir / "model.tflite", threads=threads, batch_size=batch_size)
+            LiteRtRuntime(model_dir / "model.tflite", threads=threads)
             if runtime == "litert"
             else TensorFlowRuntime(model_dir / "model.keras", threads=threads, batch_size=batch_size)
         )

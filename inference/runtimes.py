@@ -1,7 +1,7 @@
 """The two ways to run a network: LiteRT, which serves, and TensorFlow, which is the reference.
 
-Both take fixed shapes only. A batch is cut into pieces of the few sizes that were prepared, so that nothing is
-traced, planned or allocated while cases wait, and memory stays what it was after warming up.
+Both take fixed shapes only, so that nothing is traced, planned or allocated while cases wait, and memory stays what it
+was after warming up.
 """
 
 from __future__ import annotations
@@ -59,34 +59,32 @@ def pieces(count: int, prepared: tuple[int, ...]) -> Iterator[tuple[int, int, in
 
 
 class LiteRtRuntime:
-    """LiteRT (TensorFlow Lite) on the CPU: starts in 0.1 s and needs a tenth of TensorFlow's memory."""
+    """LiteRT (TensorFlow Lite) on the CPU: starts in 0.1 s and needs a tenth of TensorFlow's memory.
 
-    def __init__(self, path: Path, *, threads: int, batch_size: int) -> None:
+    One picture a call: on a CPU a larger batch brings it nothing (see docs/model.md), and no piece is ever padded.
+    """
+
+    def __init__(self, path: Path, *, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._prepared = sizes(batch_size)
-        self._runners: dict[int, tuple[Any, int, dict[str, int]]] = {}
         try:
-            for size in self._prepared:
-                interpreter = Interpreter(model_path=str(path), num_threads=threads)
-                where = interpreter.get_input_details()[0]
-                interpreter.resize_tensor_input(where["index"], [size, *where["shape"][1:]], strict=False)
-                interpreter.allocate_tensors()
-                self._runners[size] = (interpreter, where["index"], _outputs_by_name(interpreter, path))
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+            self._source = int(self._interpreter.get_input_details()[0]["index"])
+            self._names = _outputs_by_name(self._interpreter, path)
         except (ValueError, RuntimeError, OSError) as error:
             raise ModelError(f"LiteRT cannot load {path.name} ({type(error).__name__})") from error
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Return the outputs for every picture of `pixels` (n, side, side, 3) uint8."""
         parts: list[dict[str, Floats]] = []
-        for start, filled, size in pieces(len(pixels), self._prepared):
-            interpreter, source, names = self._runners[size]
-            try:
-                interpreter.set_tensor(source, _padded(pixels[start : start + filled], size))
-                interpreter.invoke()
-                parts.append({name: interpreter.get_tensor(index)[:filled] for name, index in names.items()})
-            except (ValueError, RuntimeError) as error:
-                raise ModelError(f"LiteRT failed ({type(error).__name__})") from error
+        try:
+            for row in range(len(pixels)):
+                self._interpreter.set_tensor(self._source, pixels[row : row + 1])
+                self._interpreter.invoke()
+                parts.append({name: self._interpreter.get_tensor(index) for name, index in self._names.items()})
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"LiteRT failed ({type(error).__name__})") from error
         return _joined(parts)
 
 

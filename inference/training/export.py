@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from inference import registry
 from inference.findings import CLASSES
@@ -53,23 +54,32 @@ def export(
 
 
 def convert(model: Any) -> bytes:
-    """Return the LiteRT flat buffer (float32, batch 1, resizable)."""
+    """Return the LiteRT flat buffer: float32, one picture a call (see `runtimes.LiteRtRuntime`), outputs by name."""
     signature = tf.TensorSpec((1, SIDE, SIDE, 3), tf.uint8, name="pixels")
 
     @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
-    def serve(pixels: Any) -> dict[str, Any]:
+    def traced(pixels: Any) -> list[Any]:
         outputs = model(pixels, training=False)
-        return {name: outputs[name] for name in OUTPUTS}
+        return [outputs[name] for name in OUTPUTS]
 
-    # Without the second argument: given the model as well, the converter writes a file without weights that returns
-    # NaN.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()])
-    return bytes(converter.convert())
+    # The weights are written into the graph here. Left to the converter (TensorFlow 2.21, Keras 3.15), whether through a
+    # SavedModel or `from_concrete_functions([f], model)`, they are lost and the file returns NaN without a word.
+    frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
+    module = tf.Module()
+
+    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
+    def serve(pixels: Any) -> dict[str, Any]:
+        return dict(zip(OUTPUTS, frozen(pixels), strict=True))
+
+    module.serve = serve
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": serve.get_concrete_function()})
+        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
 def _compare(model: Any, path: Path, probe: NDArray[np.uint8]) -> None:
     reference = model(probe, training=False)
-    served = LiteRtRuntime(path, threads=1, batch_size=8).run(probe)
+    served = LiteRtRuntime(path, threads=1).run(probe)
     difference = float(np.abs(served.logits - np.asarray(reference["logits"])).max())
     if not difference <= TOLERANCE:  # also when NaN
         raise ExportError(f"LiteRT and TensorFlow differ by {difference} in a logit, at most {TOLERANCE} is accepted")
