@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 #: MINSAL hospitals write `CD-2025-001`; others differ, so the pattern is a setting (`VIGIA_PATIENT_CODE_PATTERN`).
@@ -36,7 +36,7 @@ class Settings:
     #: None: the policy that the package ships.
     policy_file: Path | None = None
     #: Key of the HMAC that turns patient codes into tokens; None where the process needs none.
-    token_key: bytes | None = None
+    token_key: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:

@@ -71,6 +71,9 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
         except WorkerError as error:
             logger.error("%s", error)
             code = EXIT_CRASHED
+        except BaseException as error:
+            logger.exception("%s ended by %s", built.name, type(error).__name__)
+            code = EXIT_CRASHED
     logger.info("%s: stopped", built.name)
     _leave(code)
 
@@ -81,7 +84,10 @@ def _run(app: StageApp) -> None:
 
         # Faust's consumer thread makes its own loop, so the policy is set, not only this loop.
         uvloop.install()
-    asyncio.run(run(app))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # Not asyncio.run: after a crash it would wait for the tasks of what has crashed.
+    loop.run_until_complete(run(app))
 
 
 def _write_target(path: Path, address: str, stage: str) -> None:

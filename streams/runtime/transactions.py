@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 from faust.transport.consumer import TransactionManager as FaustTransactionManager
 from faust.types import TP
 from mode import Service, get_logger
@@ -104,9 +104,10 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
                 except ProducerFenced:
                     await self._on_fenced(number)
                     return
-                except KafkaError as error:
+                except Exception as error:
                     # Nothing is known of the transaction's end; a new owner will abort or find it. The process ends,
-                    # its supervisor starts another, and reading begins again at the committed offset.
+                    # its supervisor starts another, and reading begins again at the committed offset. Whatever the
+                    # error is: a worker that cannot commit must not go on as if it could.
                     metrics.ABORTED.labels(self.app.stage_name).inc()
                     logger.error("transaction on partition %s failed: %s", number, type(error).__name__)
                     await self.app.crash(error)
@@ -123,7 +124,7 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
                 value=record.value,
                 key=record.key,
                 partition=record.partition,
-                headers=record.headers,
+                headers=list(record.headers),
             )
             for record in batch.records
         ]
