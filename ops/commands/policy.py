@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.clinical.policy import Policy, PolicyError
+from streams.clinical.policy.values import Rule
 from streams.policy_file import load_policy
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -31,12 +32,15 @@ def check(file: Path) -> None:
 @policy.command()
 @click.argument("file", type=_FILE, required=False, envvar="VIGIA_POLICY_FILE")
 @click.option("--json", "as_json", is_flag=True, help="The rules and everything they refer to, for a script.")
+@click.option("--markdown", is_flag=True, help="The rules as the table that stands in docs/clinical.md.")
 @click.option("--lang", type=click.Choice(["es", "en"]), default="es", show_default=True)
-def show(file: Path | None, as_json: bool, lang: str) -> None:
+def show(file: Path | None, as_json: bool, markdown: bool, lang: str) -> None:
     """Print the policy in FILE (or VIGIA_POLICY_FILE, or else the packaged one) as tables."""
     loaded = _load(file)
     if as_json:
         click.echo(json.dumps(describe(loaded), ensure_ascii=False, indent=2))
+    elif markdown:
+        click.echo(markdown_rules(loaded))
     else:
         _print(loaded, lang)
 
@@ -64,7 +68,7 @@ def describe(loaded: Policy) -> dict[str, object]:
             }
             for key, spec in loaded.classes.items()
         },
-        "rules": [_rule(loaded, rule_id) for rule_id in range(len(loaded.rules))],
+        "rules": [_rule(loaded, rule) for rule in loaded.rules],
         "escalations": {
             key.value: {"roles": spec.roles, "channels": spec.channels, "ladder": spec.ladder}
             for key, spec in loaded.escalations.items()
@@ -90,8 +94,7 @@ def describe(loaded: Policy) -> dict[str, object]:
     }
 
 
-def _rule(loaded: Policy, index: int) -> dict[str, object]:
-    rule = loaded.rules[index]
+def _rule(loaded: Policy, rule: Rule) -> dict[str, object]:
     when, then = rule.when, rule.then
     conditions: dict[str, object] = {
         "class": [stage.value for stage in loaded.classes if stage in when.classes],
@@ -124,17 +127,27 @@ def _rule(loaded: Policy, index: int) -> dict[str, object]:
     }
 
 
+def markdown_rules(loaded: Policy) -> str:
+    """The rules as a Markdown table, one a line, in the order in which they apply."""
+    rows = ["| rule | when | then | source |", "|---|---|---|---|"]
+    for rule in loaded.rules:
+        entry = _rule(loaded, rule)
+        when, then = "; ".join(_lines(entry["when"])) or "always", "; ".join(_lines(entry["then"]))
+        rows.append(f"| `{rule.id}` | {when} | {then} | {rule.reason.source} |")
+    return "\n".join(rows)
+
+
 def _print(loaded: Policy, lang: str) -> None:
     console = Console(highlight=False)
-    console.print(f"[bold]{loaded.id} {loaded.version}[/bold]  sha256 {loaded.hash}")
+    console.print(f"[bold]{loaded.id} {loaded.version}[/bold]  sha256 {loaded.hash}", soft_wrap=True)
     console.print(getattr(loaded.disclaimer, lang), style="italic")
     rules = Table("rule", "when", "then", "source", title="Rules (all that match apply)", title_justify="left")
-    for index, rule in enumerate(loaded.rules):
-        entry = _rule(loaded, index)
+    for rule in loaded.rules:
+        entry = _rule(loaded, rule)
         rules.add_row(
             f"{rule.id}\n[dim]{getattr(rule.reason, lang)}[/dim]",
-            _lines(entry["when"]) or "always",
-            _lines(entry["then"]),
+            "\n".join(_lines(entry["when"])) or "always",
+            "\n".join(_lines(entry["then"])),
             rule.reason.source,
         )
     console.print(rules)
@@ -150,7 +163,7 @@ def _print(loaded: Policy, lang: str) -> None:
     console.print(priorities)
 
 
-def _lines(values: object) -> str:
+def _lines(values: object) -> list[str]:
     """Conditions or effects, one a line, deadlines as a person writes them."""
     assert isinstance(values, dict)
     lines = []
@@ -159,7 +172,7 @@ def _lines(values: object) -> str:
             lines.append(f"{key.removesuffix('_s')} {_duration(value)}")
         else:
             lines.append(f"{key} {', '.join(value) if isinstance(value, list) else value}")
-    return "\n".join(lines)
+    return lines
 
 
 def _duration(seconds: int) -> str:
