@@ -1,0 +1,234 @@
+"""Reading stretches of topics, committed records only, from a given start to a given end, and then stopping.
+
+An end taken as "written" (the high watermark) is reached only when every transaction before it is decided: a reader
+that gets there has seen all that will ever be visible before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
+
+#: Seconds a request may take.
+TIMEOUT_S = 30.0
+#: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
+#: ends after 20 s, those of other producers by default after 60 s.
+PATIENCE_S = 90.0
+#: Pause between two looks at a transaction that is still open; they take a few milliseconds.
+POLL_S = 0.02
+#: Pause before a question is put again.
+RETRY_PAUSE_S = 0.1
+#: Answers of a broker that has just lost or not yet taken over a partition; admin calls do not mark them as passing.
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+#: `consume` waits so long for a chunk to fill: longer is lost at the end of every topic, shorter makes chunks small.
+GATHER_S = 0.05
+#: Messages taken from librdkafka at a time; bounds the Python objects alive at once.
+CHUNK = 2_000
+
+Place = tuple[str, int]
+Progress = Callable[[int], None]
+
+_quiet = logging.getLogger("vigia.audit.librdkafka")
+_quiet.setLevel(logging.CRITICAL)
+
+
+class UnreadableError(RuntimeError):
+    """A topic could not be read to its end; one line that says which, and what was in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets of a partition, the end not included."""
+
+    start: int
+    end: int
+
+
+class Cluster:
+    """Offsets and settings of a cluster. Every method raises UnreadableError when the broker does not answer."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=_quiet)
+
+    def partitions(self) -> dict[str, int]:
+        """Topic → number of partitions, of every topic."""
+        try:
+            return {
+                name: len(topic.partitions) for name, topic in self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
+            }
+        except KafkaException as error:
+            raise UnreadableError(f"the broker does not answer: {error.args[0].str()}") from None
+
+    def starts(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that is still there."""
+        return self._offsets(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def written_ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The offset after the last record written, committed or not."""
+        return self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def committed_ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The offset before which every transaction is decided."""
+        return self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
+
+    def wait_until_committed(self, ends: Mapping[Place, int]) -> None:
+        """Return once no transaction is open before these offsets. Raises UnreadableError when one stays open."""
+        left = dict(ends)
+        given_up = time.monotonic() + PATIENCE_S
+        while True:
+            committed = self.committed_ends(left)
+            left = {place: end for place, end in left.items() if committed[place] < end}
+            if not left:
+                return
+            if time.monotonic() > given_up:
+                topic, partition = min(left)
+                raise UnreadableError(f"a transaction on {topic}[{partition}] stays open: what it holds is not decided")
+            time.sleep(POLL_S)
+
+    def committed_positions(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+        """How far a consumer group has come; places without a position are left out."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+        answers = _answers(
+            f"positions of {group}",
+            lambda: self._admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_S),
+        )
+        found = answers[group]
+        return {(tp.topic, tp.partition): tp.offset for tp in found.topic_partitions if tp.offset >= 0 and not tp.error}
+
+    def settings(self, topics: Iterable[str]) -> dict[str, Mapping[str, str]]:
+        """Topic → its settings as the broker holds them."""
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+        if not asked:
+            return {}
+        answers = _answers("settings", lambda: self._admin.describe_configs(asked, request_timeout=TIMEOUT_S))
+        return {
+            resource.name: {name: str(entry.value) for name, entry in entries.items()}
+            for resource, entries in answers.items()
+        }
+
+    def read(self, spans: Mapping[Place, Span], progress: Progress = lambda _: None) -> Iterator[list[Message]]:
+        """The committed records of these stretches, in chunks, each partition in order.
+
+        `progress` is told of offsets passed. Raises UnreadableError when an end cannot be reached.
+        """
+        left = {place: span for place, span in spans.items() if span.start < span.end}
+        if not left:
+            return
+        consumer = Consumer(_reading(self.bootstrap_servers), logger=_quiet)
+        try:
+            consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
+            yield from _read(consumer, left, progress)
+        except KafkaException as error:
+            raise UnreadableError(f"reading failed: {error.args[0].str()}") from None
+        finally:
+            consumer.close()
+
+    def _offsets(self, places: Iterable[Place], spec: Any, isolation: Any) -> dict[Place, int]:
+        asked = {TopicPartition(*place): spec for place in places}
+        if not asked:
+            return {}
+        answers = _answers(
+            "offsets",
+            lambda: self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=TIMEOUT_S),
+        )
+        return {(tp.topic, tp.partition): found.offset for tp, found in answers.items()}
+
+
+def spans(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> dict[Place, Span]:
+    """What lies between."""
+    return {place: Span(starts[place], end) for place, end in ends.items()}
+
+
+def _read(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> Iterator[list[Message]]:
+    at = {place: span.start for place, span in left.items()}
+    heard = time.monotonic()
+    while left:
+        messages = consumer.consume(CHUNK, GATHER_S)
+        if messages:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > PATIENCE_S:
+            topic, partition = min(left)
+            raise UnreadableError(
+                f"{topic}[{partition}] cannot be read beyond offset {at[topic, partition]}: "
+                "an open transaction is in the way, or the broker is away"
+            )
+        chunk: list[Message] = []
+        for message in messages:
+            place = (message.topic(), message.partition())
+            if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.retriable() or error.code() == KafkaError._TRANSPORT:
+                    continue
+                raise UnreadableError(f"{place[0]}[{place[1]}]: {error.str()}")
+            if (span := left.get(place)) is None:
+                continue
+            offset = message.offset()
+            if error is None and offset < span.end:
+                chunk.append(message)
+            passed = min(offset + (error is None), span.end)
+            progress(passed - at[place])
+            at[place] = passed
+            if passed >= span.end:
+                del left[place]
+                consumer.incremental_unassign([TopicPartition(*place)])
+        if chunk:
+            yield chunk
+
+
+def _reading(bootstrap_servers: str) -> dict[str, str | int | bool]:
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        # librdkafka wants a name even of a consumer that never joins; no group of this name ever exists.
+        "group.id": "vigia-auditor",
+        "client.id": "vigia-audit",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        # Retention may delete what comes first while we read.
+        "auto.offset.reset": "earliest",
+        "allow.auto.create.topics": False,
+        # Whoever verifies wants to know of a damaged disk.
+        "check.crcs": True,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.wait.max.ms": 100,
+    }
+
+
+def _answers(what: str, ask: Callable[[], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
+    """All answers; asked again while the broker will know better in a moment (a new leader, a new topic)."""
+    given_up = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return {key: future.result(TIMEOUT_S) for key, future in ask().items()}
+        except KafkaException as error:
+            passing = error.args[0].retriable() or error.args[0].code() in _PASSING
+            if not passing or time.monotonic() > given_up:
+                raise UnreadableError(f"{what}: {error.args[0].str()}") from None
+            time.sleep(RETRY_PAUSE_S)
+        except TimeoutError:
+            raise UnreadableError(f"{what}: no answer within {TIMEOUT_S:.0f} s") from None
