@@ -88,6 +88,7 @@ class EventConsumer:
         self._own_serde = serde is None
         self._keeps_position = group_id is not None
         self._positions = Positions()
+        self._brokers_down = False
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.bootstrap_servers,
@@ -105,7 +106,6 @@ class EventConsumer:
             }
         )
         self._in_hand: Message | None = None
-        self._brokers_down = False
         self._closed = False
         self._unassigned = [] if group_id is not None else list(topics)
         if group_id is not None:
