@@ -141,11 +141,6 @@ class MergeCode(StrEnum):
     SUPERSEDED = "superseded"
 
 
-def same_demand(one: OpenEscalation, other: OpenEscalation) -> bool:
-    """Whether two escalations ask the same people about the same case, so that only one may stay open."""
-    return one.event.case_id == other.event.case_id and one.event.type is other.event.type
-
-
 def merge(
     standing: OpenEscalation | None, new: OpenEscalation, *, event_id: EventId
 ) -> tuple[MergeCode, OpenEscalation]:
