@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "consume": ("ops.commands.consume:command", "Look at the events of a topic, or follow it as a consumer group"),
     "lag": ("ops.commands.lag:command", "How far every consumer group is behind, in readable records and in seconds"),
     "lag-exporter": ("ops.commands.lag_exporter:command", "Serve lag and clinical waiting times to Prometheus"),
+    "canary": ("ops.commands.canary:command", "A synthetic case through the whole pipeline, again and again"),
     "grade": (
         "ops.commands.grade:grade",
         "A finding and context as JSON in, the decision as JSON out; no broker needed",

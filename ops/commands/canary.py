@@ -1,0 +1,89 @@
+"""`vigia canary`: a synthetic case through the whole pipeline every few seconds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from pathlib import Path
+
+import click
+from confluent_kafka import KafkaException
+from prometheus_client import start_http_server
+
+from ops import logs
+from ops.canary import DEADLINE_S, EVERY_S, STEPS, Canary
+from ops.context import load_settings
+from ops.monitoring.targets import write_target
+from schemas.events import Lane
+from streams.settings import SettingsError
+from streams.tokens import TokenKeyMissingError
+
+logger = logging.getLogger("vigia.canary")
+
+
+@click.command("canary")
+@click.option("--every", default=EVERY_S, show_default=True, help="Seconds between two cases.")
+@click.option("--deadline", default=DEADLINE_S, show_default=True, help="Seconds after which a case is lost.")
+@click.option("--port", default=9309, show_default=True, help="Port of /metrics; 0 takes a free one. It is printed.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of /metrics.")
+@click.option("--metrics-target", type=click.Path(path_type=Path), help="Write a Prometheus file_sd target here.")
+@click.option("--once", is_flag=True, help="Send one, say how far it came, exit 1 when it was lost.")
+@click.option(
+    "--lane",
+    type=click.Choice([Lane.EMERGENCY.value, Lane.ROUTINE.value]),
+    default=Lane.EMERGENCY.value,
+    help="With --once.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --once: write JSON.")
+def command(
+    every: float,
+    deadline: float,
+    port: int,
+    host: str,
+    metrics_target: Path | None,
+    once: bool,
+    lane: str,
+    as_json: bool,
+) -> None:
+    """Send a synthetic case through the pipeline again and again; measure its round trip, count the lost.
+
+    It is marked: no person is asked about it, and no clinical figure counts it.
+    """
+    logs.configure()
+    try:
+        with Canary(load_settings(), every_s=every, deadline_s=deadline) as canary:
+            if once:
+                _fly_once(canary, Lane(lane), as_json)
+                return
+            server, _ = start_http_server(port, host)
+            address = f"{host}:{server.server_port}"
+            click.echo(f"http://{address}/metrics")
+            if metrics_target is not None:
+                write_target(metrics_target, address, {"job": "vigia-canary"})
+            stopped = threading.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopped.set())
+            canary.run(stopped.is_set, logger.warning)
+            server.shutdown()
+    except (SettingsError, TokenKeyMissingError) as error:
+        raise click.ClickException(str(error)) from None
+    except KafkaException as error:
+        raise click.ClickException(f"the broker did not answer: {error.args[0].str()}") from None
+
+
+def _fly_once(canary: Canary, lane: Lane, as_json: bool) -> None:
+    journey = canary.fly(lane, lambda text: click.echo(text, err=True))
+    if journey is None:
+        raise click.exceptions.Exit(1)
+    if as_json:
+        seen = {step: round(journey.seen[step], 4) if step in journey.seen else None for step in STEPS}
+        click.echo(
+            json.dumps({"case_id": journey.case_id, "lane": journey.lane, "arrived": journey.arrived, "seconds": seen})
+        )
+    else:
+        for step in STEPS:
+            click.echo(f"{step:<12}{f'{journey.seen[step]:.3f} s' if step in journey.seen else 'not seen'}")
+    if not journey.arrived:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,70 @@
+"""Alerts, their runbook and their tests agree; every expression asks for metrics that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ops.monitoring.metrics import known_names
+from ops.monitoring.rules import HERE, rule_tests, rules
+from tests.unit.ops.monitoring.promql import metric_names
+
+ROOT = Path(__file__).parents[4]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+ALERTS = [rule for rule in rules() if rule.alert]
+promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed (apt install prometheus)"
+)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_has_a_runbook_entry_that_says_what_to_type(alert) -> None:
+    assert alert.annotations["runbook"] == f"docs/runbook.md#{alert.name.lower()}"
+    found = re.search(rf"^### {alert.name}\n(.*?)(?=^##|\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
+    assert found, "no entry in docs/runbook.md"
+    assert f"*{alert.labels['severity']}.*" in found[1]
+    assert "`" in found[1], "the entry does not say what to type"
+
+
+def test_the_runbook_speaks_of_no_alert_that_does_not_exist() -> None:
+    assert set(re.findall(r"^### (\w+)", RUNBOOK, re.MULTILINE)) == {alert.name for alert in ALERTS}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_is_tested_firing_and_not_firing(alert) -> None:
+    assert {fires for name, fires in rule_tests() if name == alert.name} == {True, False}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
+def test_a_rule_asks_for_metrics_that_exist(rule) -> None:
+    assert metric_names(rule.expr) <= known_names()
+
+
+@promtool
+@pytest.mark.parametrize("file", sorted((HERE / "tests").glob("*.yml")), ids=lambda file: file.stem)
+def test_promtool_agrees(file: Path) -> None:
+    done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@promtool
+def test_the_configuration_is_valid() -> None:
+    done = subprocess.run(
+        ["promtool", "check", "config", str(HERE / "prometheus.yml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(
+    shutil.which("amtool") is None, reason="amtool is not installed (apt install prometheus-alertmanager)"
+)
+def test_the_routing_is_valid_and_pages_reach_the_night() -> None:
+    config = str(HERE / "alertmanager.yml")
+    assert subprocess.run(["amtool", "check-config", config], capture_output=True, check=False).returncode == 0
+    for severity, receiver in (("page", "night"), ("ticket", "day")):
+        command = ["amtool", "config", "routes", "test", f"--config.file={config}", f"severity={severity}"]
+        assert subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == receiver
