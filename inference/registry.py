@@ -151,30 +151,41 @@ def versions(directory: Path | None = None) -> list[str]:
     return sorted(p.name for p in root.iterdir() if p.is_dir() and _VERSION.fullmatch(p.name))
 
 
+def history(directory: Path | None = None) -> list[str]:
+    """Return the versions that were promoted, oldest first, the active one last; empty when none was."""
+    path = (directory or PACKAGED) / _ACTIVE
+    try:
+        return [str(version) for version in json.loads(path.read_text(encoding="utf-8"))["history"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RegistryError(f"{path.name} beside the models cannot be read ({type(error).__name__})") from error
+
+
 def active(directory: Path | None = None) -> str:
     """Return the active version's name; raise `RegistryError` when none was ever promoted."""
-    history = _history(directory)
-    if not history:
+    past = history(directory)
+    if not past:
         raise RegistryError(f"no active model in {directory or PACKAGED}: train one, then promote it")
-    return history[-1]
+    return past[-1]
 
 
 def promote(version: str, directory: Path | None = None) -> ModelBundle:
     """Verify `version` and make it the active one."""
     bundle = verify(version, directory)
-    history = _history(directory)
-    if not history or history[-1] != version:
-        _write_history([*history, version], directory)
+    past = history(directory)
+    if not past or past[-1] != version:
+        _write_history([*past, version], directory)
     return bundle
 
 
 def rollback(directory: Path | None = None) -> ModelBundle:
     """Make the version before the active one active again; it is verified first."""
-    history = _history(directory)
-    if len(history) < 2:
+    past = history(directory)
+    if len(past) < 2:
         raise RegistryError("no earlier model to roll back to")
-    bundle = verify(history[-2], directory)
-    _write_history(history[:-1], directory)
+    bundle = verify(past[-2], directory)
+    _write_history(past[:-1], directory)
     return bundle
 
 
@@ -188,20 +199,10 @@ def _folder(version: str, directory: Path | None) -> Path:
     return folder
 
 
-def _history(directory: Path | None) -> list[str]:
-    path = (directory or PACKAGED) / _ACTIVE
-    try:
-        return [str(version) for version in json.loads(path.read_text(encoding="utf-8"))["history"]]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RegistryError(f"{path.name} beside the models cannot be read ({type(error).__name__})") from error
-
-
-def _write_history(history: list[str], directory: Path | None) -> None:
+def _write_history(past: list[str], directory: Path | None) -> None:
     path = (directory or PACKAGED) / _ACTIVE
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"active": history[-1], "history": history}, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps({"active": past[-1], "history": past}, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ class Record:
 
     `probabilities` is empty when the network never saw the picture. `pointed`: whether the strongest evidence lies
     in the lesion; `energy`: the share of the positive evidence that does; None where there is no lesion or no heat map.
+    `series`: where a generated picture can be rendered again, as a series of one.
     """
 
     label: int
@@ -36,6 +37,15 @@ class Record:
     abstained: str | None = None
     pointed: bool | None = None
     energy: float | None = None
+    series: Series | None = None
+
+    @classmethod
+    def of_foreign(cls, result: Finding | ImageProblem, family: str) -> Self:
+        """Return the record of a picture that is no wound photograph; an unreadable one counts as declined."""
+        if isinstance(result, ImageProblem):
+            return cls(label=FOREIGN, tone=0, tags=(family,), abstained=result.code)
+        values = tuple(result.probabilities[name] for name in CLASSES) if result.probabilities else ()
+        return cls(label=FOREIGN, tone=0, tags=(family,), probabilities=values, abstained=result.abstained)
 
 
 def judge_series(
@@ -91,25 +101,23 @@ def _judge_span(series: Series, model_dir: Path) -> list[Record]:
         held_out = series.kind == "foreign-held-out"
         made = [foreign_picture(series.seed, index, held_out=held_out) for index in indices]
         results = _predictors[model_dir].predict([data for _, data in made])
-        pairs: Iterable[tuple[Finding | ImageProblem, tuple[str, bytes]]] = zip(results, made, strict=True)
-        return [_record(result, FOREIGN, 0, (family,)) for result, (family, _) in pairs if isinstance(result, Finding)]
-    kind = "shifted" if series.kind == "shifted" else "ordinary"
-    pictures = [
-        picture(series.seed, index, distribution="shifted" if kind == "shifted" else "ordinary") for index in indices
-    ]
+        return [Record.of_foreign(result, family) for result, (family, _) in zip(results, made, strict=True)]
+    pictures = [picture(series.seed, index, distribution=series.distribution) for index in indices]
     found = _predictors[model_dir].predict([each.jpeg() for each in pictures])
     records = []
     for result, each in zip(found, pictures, strict=True):
         if not isinstance(result, Finding):
-            raise AssertionError(f"a generated picture cannot be read: {result}")
+            continue  # `_record` would say so; the type checker wants it here
         tags = (*each.nuisances, *conditions(each.facts))
         record = _record(result, CLASSES.index(each.stage), each.monk, tags)
-        records.append(_located(record, result, each))
+        here = replace(series, start=each.index, count=1)
+        records.append(replace(_located(record, result, each), series=here))
     return records
 
 
 def _record(result: Finding | ImageProblem, label: int, tone: int, tags: tuple[str, ...]) -> Record:
-    assert isinstance(result, Finding)
+    if not isinstance(result, Finding):
+        raise AssertionError(f"a generated picture cannot be read: {result}")
     values = tuple(result.probabilities[name] for name in CLASSES) if result.probabilities else ()
     return Record(label=label, tone=tone, tags=tags, probabilities=values, abstained=result.abstained)
 

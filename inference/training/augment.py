@@ -19,15 +19,16 @@ def augment(pixels: Any, seed: Any, side: int) -> Any:
     draw = _Draw(seed, batch)
     image = _warp(tf.cast(pixels, tf.float32), draw, side)
     image = _soften(image, draw, side) / 255.0
-    gain = draw.normal((1, 1, 3), 0.07) + draw.normal((1, 1, 1), 0.16)
+    gain = draw.normal((1, 1, 3), 0.10) + draw.normal((1, 1, 1), 0.20)
     image = image * tf.exp(gain)
     grey = tf.reduce_mean(image, axis=-1, keepdims=True)
-    image = grey + (image - grey) * tf.exp(draw.normal((1, 1, 1), 0.15))
+    image = grey + (image - grey) * tf.exp(draw.normal((1, 1, 1), 0.18))
     middle = tf.reduce_mean(grey, axis=(1, 2), keepdims=True)
-    image = middle + (image - middle) * tf.exp(draw.normal((1, 1, 1), 0.12))
+    image = middle + (image - middle) * tf.exp(draw.normal((1, 1, 1), 0.15))
     image = tf.pow(tf.clip_by_value(image, 1e-3, 1.0), tf.exp(draw.normal((1, 1, 1), 0.12)))
+    image = _occlude(image, draw, side)
     noise = tf.random.stateless_normal(tf.shape(image), seed=draw.next())
-    image = image + noise * tf.abs(draw.normal((1, 1, 1), 0.018))
+    image = image + noise * tf.abs(draw.normal((1, 1, 1), 0.025))
     return tf.cast(tf.clip_by_value(image * 255.0 + 0.5, 0.0, 255.0), tf.uint8)
 
 
@@ -54,10 +55,10 @@ def _warp(image: Any, draw: _Draw, side: int) -> Any:
     """Turn, mirror, zoom, stretch and shift; what comes in from outside is mirrored skin."""
     source = tf.cast(tf.shape(image)[1], tf.float32)
     angle = draw.uniform((), 0.0, 2 * math.pi)
-    zoom = tf.exp(draw.uniform((), -0.22, 0.22)) * source / side
+    zoom = tf.exp(draw.uniform((), -0.30, 0.30)) * source / side
     stretch = tf.exp(draw.normal((), 0.08))
     mirror = tf.sign(draw.uniform((), -1.0, 1.0))
-    shift = draw.normal((2,), 0.05) * source
+    shift = draw.normal((2,), 0.07) * source
     cos, sin = tf.cos(angle) * zoom, tf.sin(angle) * zoom
     a, b = cos * stretch * mirror, -sin / stretch
     c, d = sin * stretch * mirror, cos / stretch
@@ -83,3 +84,14 @@ def _soften(image: Any, draw: _Draw, side: int) -> Any:
     share = draw.uniform((1, 1, 1), 0.4, 1.0)
     image = tf.where(choice < 0.30, image + share * (half - image), image)
     return tf.where(choice < 0.10, image + share * (third - image), image)
+
+
+def _occlude(image: Any, draw: _Draw, side: int) -> Any:
+    """In a third of the pictures something flat and meaningless lies near the border."""
+    axis = tf.linspace(-1.0, 1.0, side)
+    angle, far = draw.uniform((1, 1), 0.0, 2 * math.pi), draw.uniform((1, 1), 0.7, 1.1)
+    turn, half = draw.uniform((1, 1), 0.0, math.pi), draw.uniform((2, 1, 1), 0.06, 0.40)
+    x, y = axis[None, None, :] - far * tf.cos(angle), axis[None, :, None] - far * tf.sin(angle)
+    along, across = x * tf.cos(turn) + y * tf.sin(turn), y * tf.cos(turn) - x * tf.sin(turn)
+    inside = (tf.abs(along) < half[:, 0]) & (tf.abs(across) < half[:, 1]) & (draw.uniform((1, 1), 0.0, 1.0) < 0.33)
+    return tf.where(inside[..., None], draw.uniform((1, 1, 3), 0.0, 1.0), image)

@@ -33,10 +33,9 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
 def fit_limits(foreign: Floats, distance: NDArray[np.float64], rate: float) -> RejectionLimits:
     """Return limits under which about `rate` of the wounds behind `foreign` (n,) and `distance` (n,) are declined.
 
-    Half the rate goes to each measure. The foreign limit never drops below even odds: a head that separates
-    perfectly would otherwise decline pictures only to use the rate up.
+    Half the rate goes to each measure, and all of it is used: how often foreign pictures get through is what it buys.
     """
     return RejectionLimits(
-        foreign=round(max(0.0, float(np.quantile(foreign, 1 - rate / 2))), 4),
+        foreign=round(float(np.quantile(foreign, 1 - rate / 2)), 4),
         distance=round(float(np.quantile(distance, 1 - rate / 2)), 4),
     )

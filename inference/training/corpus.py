@@ -91,6 +91,11 @@ class Series:
     count: int
     start: int = 0
 
+    @property
+    def distribution(self) -> DistributionName:
+        """The distribution of a series of wound pictures."""
+        return "shifted" if self.kind == "shifted" else "ordinary"
+
 
 def render(series: Series, side: int, *, processes: int = 1, progress: Progress | None = None) -> Corpus:
     """Render a series at `side` pixels. The result does not depend on `processes`."""
@@ -126,8 +131,7 @@ def _render_span(series: Series, side: int) -> Corpus:
             family, data = foreign_picture(series.seed, index, held_out=series.kind == "foreign-held-out")
             tags.append((family,))
         else:
-            kind: DistributionName = "shifted" if series.kind == "shifted" else "ordinary"
-            made = picture(series.seed, index, distribution=kind)
+            made = picture(series.seed, index, distribution=series.distribution)
             data = made.jpeg()
             labels[row] = CLASSES.index(made.stage)
             tones[row] = made.monk

@@ -62,8 +62,9 @@ def convert(model: Any) -> bytes:
         outputs = model(pixels, training=False)
         return [outputs[name] for name in OUTPUTS]
 
-    # The weights are written into the graph here. Left to the converter (TensorFlow 2.21, Keras 3.15), whether through a
-    # SavedModel or `from_concrete_functions([f], model)`, they are lost and the file returns NaN without a word.
+    # The weights are written into the graph here. Left to the converter (TensorFlow 2.21, Keras 3.15), whether
+    # through a SavedModel or `from_concrete_functions([f], model)`, they are lost and the file returns NaN without a
+    # word.
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
     module = tf.Module()
 

@@ -44,7 +44,12 @@ def header_only_png(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 def problem_of(data: bytes) -> ProblemCode:
@@ -57,7 +62,9 @@ def test_zero_bytes_are_empty() -> None:
     assert problem_of(b"") is ProblemCode.EMPTY
 
 
-@pytest.mark.parametrize("data", [b"Dear colleague, the picture follows.", b"%PDF-1.7 ...", b"\0" * 500, b"GIF89", b"<svg/>"])
+@pytest.mark.parametrize(
+    "data", [b"Dear colleague, the picture follows.", b"%PDF-1.7 ...", b"\0" * 500, b"GIF89", b"<svg/>"]
+)
 def test_text_and_other_files_are_not_an_image(data: bytes) -> None:
     assert problem_of(data) is ProblemCode.NOT_AN_IMAGE
 

@@ -72,10 +72,6 @@ def test_limits_decline_about_the_stated_share_and_never_more() -> None:
     assert 0.02 < declined <= 0.031
 
 
-def test_a_head_that_separates_perfectly_declines_nobody_to_use_its_share_up() -> None:
-    assert fit_limits(np.full(100, -9, np.float32), np.zeros(100), 0.03).foreign == 0.0
-
-
 def test_a_finding_is_a_class_or_an_abstention_never_both() -> None:
     assert len(CLASSES) == 7
     for stage, confidence, abstained in (

@@ -84,7 +84,9 @@ def test_a_copy_under_another_name_is_refused(folder: Path, models: Path) -> Non
         registry.verify(other, models)
 
 
-@pytest.mark.parametrize("manifest", ["", "{}", "[]", '{"files": 3, "version": "x"}', '{"files": {"a": 1}, "version": "x"}'])
+@pytest.mark.parametrize(
+    "manifest", ["", "{}", "[]", '{"files": 3, "version": "x"}', '{"files": {"a": 1}, "version": "x"}']
+)
 def test_an_unreadable_manifest_is_one_line(folder: Path, models: Path, manifest: str) -> None:
     version = registry.seal(folder, "lpp-1", models)
     (models / version / "manifest.json").write_text(manifest, encoding="utf-8")
