@@ -22,6 +22,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lag": ("ops.commands.lag:command", "How far every consumer group is behind, in readable records and in seconds"),
     "lag-exporter": ("ops.commands.lag_exporter:command", "Serve lag and clinical waiting times to Prometheus"),
     "canary": ("ops.commands.canary:command", "A synthetic case through the whole pipeline, again and again"),
+    "case": ("ops.commands.case:case", "The story of one case: picture, finding, decision, escalations, answers"),
+    "audit": ("ops.commands.audit:audit", "Verify the chain of decisions, show a case's, erase a case from it"),
+    "dead-letters": (
+        "ops.commands.dead_letters:dead_letters",
+        "What no stage could process: list, look at one, send again",
+    ),
     "grade": (
         "ops.commands.grade:grade",
         "A finding and context as JSON in, the decision as JSON out; no broker needed",

@@ -148,6 +148,13 @@ class FactReader:
         except (UndecodableError, KeyError, ValueError, AttributeError, TypeError):
             return Unreadable(partition, offset, timestamp_ms, case_in_key(key))
 
+    def datum(self, value: bytes) -> tuple[str, Any]:
+        """Record name and plain content of a value, also of one that the contract refuses. Raises UndecodableError."""
+        found = self._schema(value)
+        if found is None:
+            raise UndecodableError(f"the registry knows no schema id {schema_id_of(value)}")
+        return found[0]["name"], _read(value, found[0], None)
+
     def _partly(self, value: bytes | None) -> Mapping[str, Any] | None:
         if value is None:
             return None
@@ -158,10 +165,10 @@ class FactReader:
             return None
 
     def _whole(self, value: bytes) -> Any:
-        found = self._schema(value)
-        if found is None or found[0]["name"] != "vigia.v1.AuditEntry":
+        name, datum = self.datum(value)
+        if name != "vigia.v1.AuditEntry":
             raise UndecodableError("no audit entry")
-        return _read(value, found[0], None)
+        return datum
 
     def _schema(self, value: bytes) -> tuple[Any, Any] | None:
         schema_id = schema_id_of(value)

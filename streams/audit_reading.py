@@ -96,6 +96,13 @@ class Cluster:
         """The offset before which every transaction is decided."""
         return self._offsets(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
 
+    def offsets_at(self, places: Iterable[Place], at_ms: int) -> dict[Place, int]:
+        """The first offset written at this time (ms since the epoch) or later; the end where there is none."""
+        places = list(places)
+        found = self._offsets(places, OffsetSpec.for_timestamp(at_ms), IsolationLevel.READ_UNCOMMITTED)
+        ends = self.written_ends(place for place, offset in found.items() if offset < 0)
+        return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+
     def wait_until_committed(self, ends: Mapping[Place, int]) -> None:
         """Return once no transaction is open before these offsets. Raises UnreadableError when one stays open."""
         left = dict(ends)
