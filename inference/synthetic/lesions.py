@@ -147,7 +147,7 @@ def _flap(rng: np.random.Generator, canvas: Canvas, inside: Field) -> None:
 def stage_3(rng: np.random.Generator, canvas: Canvas, inside: Field, monk: int) -> str:
     """Full thickness: fat and granulation in a real hollow, rolled or undermined edges, slough on less than half."""
     variant = str(rng.choice(("fat", "granulating", "sloughy"), p=(0.40, 0.28, 0.32)))
-    fat = {"fat": (0.25, 0.75), "granulating": (0.04, 0.22), "sloughy": (0.08, 0.35)}[variant]
+    fat = {"fat": (0.25, 0.75), "granulating": (0.10, 0.25), "sloughy": (0.08, 0.35)}[variant]
     slough = {"fat": (0.0, 0.25), "granulating": (0.0, 0.18), "sloughy": (0.22, 0.48)}[variant]
     layers = (
         Layer(name="granulation", painter=tissue.granulation, share=1.0),
@@ -164,6 +164,7 @@ def stage_3(rng: np.random.Generator, canvas: Canvas, inside: Field, monk: int) 
         redness=float(rng.uniform(0.1, 0.8)),
         pallor=float(rng.choice((0.0, rng.uniform(0.2, 0.9)))),
         pigment=float(rng.uniform(0.0, 0.9)),
+        film=0.35,
     )
     open_wound(rng, canvas, inside, recipe, monk)
     return variant
@@ -171,15 +172,18 @@ def stage_3(rng: np.random.Generator, canvas: Canvas, inside: Field, monk: int) 
 
 def stage_4(rng: np.random.Generator, canvas: Canvas, inside: Field, monk: int) -> str:
     """A crater down to muscle, tendon or bone, often undermined, slough or eschar on a part of it."""
-    variant = str(rng.choice(("structure", "muscle"), p=(0.78, 0.22)))
-    muscle = (0.15, 0.7) if variant == "structure" else (0.5, 0.95)
+    variant = str(rng.choice(("structure", "muscle"), p=(0.86, 0.14)))
+    muscle = (0.3, 0.8) if variant == "structure" else (0.65, 0.97)
     layers = (
         Layer(name="granulation", painter=tissue.granulation, share=1.0),
-        Layer(name="fat", painter=tissue.fat, share=float(max(0.0, rng.uniform(-0.15, 0.25))), cell=0.12),
+        Layer(name="fat", painter=tissue.fat, share=float(max(0.0, rng.uniform(-0.2, 0.2))), cell=0.12),
         Layer(name="muscle", painter=tissue.muscle, share=float(rng.uniform(*muscle)), cell=0.22),
-        Layer(name="slough", painter=tissue.slough, share=float(max(0.0, rng.uniform(-0.1, 0.34))), cell=0.10),
+        Layer(name="slough", painter=tissue.slough, share=float(max(0.0, rng.uniform(-0.1, 0.28))), cell=0.10),
         Layer(name="eschar", painter=tissue.eschar, share=float(max(0.0, rng.uniform(-0.2, 0.15))), cell=0.08),
     )
+    # What makes it a stage 4 must be seen: in a small wound a small structure would be a label without a sign.
+    small = float((inside > 0).mean()) < 0.05
+    exposed = float(rng.uniform(0.30 if small else 0.18, 0.48))
     recipe = Recipe(
         layers=layers,
         depth=float(rng.uniform(0.14, 0.40)),
@@ -189,7 +193,8 @@ def stage_4(rng: np.random.Generator, canvas: Canvas, inside: Field, monk: int) 
         redness=float(rng.uniform(0.1, 0.8)),
         pallor=float(rng.choice((0.0, rng.uniform(0.2, 0.9)))),
         pigment=float(rng.uniform(0.0, 0.9)),
-        exposed=float(rng.uniform(0.14, 0.45)) if variant == "structure" else 0.0,
+        exposed=exposed if variant == "structure" else 0.0,
+        film=0.30,
     )
     open_wound(rng, canvas, inside, recipe, monk)
     return variant

@@ -89,8 +89,8 @@ def muscle(rng: np.random.Generator, shape: Shape, unit: int) -> Painted:
     angle = rng.uniform(0, math.pi)
     bundles = fibres(rng, shape, unit * 0.030, 7, angle)
     threads = fibres(rng, shape, unit * 0.009, 12, angle)
-    shade = np.exp(0.24 * bundles + 0.16 * threads)
-    sheath = step(0.9, 1.5, bundles)[..., None] * np.array([0.14, 0.07, 0.06], np.float32)
+    shade = np.exp(0.36 * bundles + 0.22 * threads)
+    sheath = step(0.8, 1.4, bundles)[..., None] * np.array([0.20, 0.12, 0.10], np.float32)
     return _painted(colour * shade[..., None] + sheath, 0.008 * bundles + 0.002 * threads, rng.uniform(0.4, 0.7))
 
 

@@ -42,6 +42,7 @@ class Recipe:
     pallor: float = 0.0
     pigment: float = 0.0
     exposed: float = 0.0
+    film: float = 0.45
 
 
 def open_wound(rng: np.random.Generator, canvas: Canvas, inside: Field, recipe: Recipe, monk: int) -> None:
@@ -73,7 +74,7 @@ def open_wound(rng: np.random.Generator, canvas: Canvas, inside: Field, recipe: 
         albedo, relief, gloss = _expose(rng, canvas, inside, recipe, (rows, columns), (albedo, relief, gloss), shares)
 
     # A film of blood and exudate lies over all of it and ties the colours together.
-    film = np.clip(0.5 + 0.5 * fractal(rng, shape, size * 0.10, 2), 0, 1.5) * np.float32(rng.uniform(0.0, 0.45))
+    film = np.clip(0.5 + 0.5 * fractal(rng, shape, size * 0.10, 2), 0, 1.5) * np.float32(rng.uniform(0.0, recipe.film))
     albedo = albedo * np.exp(-film[..., None] * np.array([0.25, 0.9, 0.85], np.float32))
 
     wall = step(0.0, 0.45, depth_here)
@@ -155,7 +156,7 @@ def _expose(
     shape = (mask.shape[0], mask.shape[1])
     painted, bumps, shine = painter(rng, shape, size)
     rounding = np.sqrt(np.clip(form, 0, 1))
-    veil = 1 - 0.5 * step(0.3, 1.5, fractal(rng, shape, size * 0.06, 2))
+    veil = 1 - 0.35 * step(0.3, 1.5, fractal(rng, shape, size * 0.06, 2))
     mask = mask * veil
     edge = np.exp(-((form / 0.12) ** 2)).astype(np.float32) * inner
     albedo = blend(albedo * (1 - 0.45 * edge[..., None]), painted, mask)

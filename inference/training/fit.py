@@ -86,7 +86,7 @@ def fit(
             "logits": cost_sensitive(settings.cost_weight),
             "foreign": keras.losses.BinaryCrossentropy(from_logits=True),
         },
-        loss_weights={"logits": 1.0, "foreign": 0.3},
+        loss_weights={"logits": 1.0, "foreign": 0.5},
         weighted_metrics={"logits": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")], "foreign": []},
         jit_compile=False,
     )
