@@ -70,6 +70,11 @@ class Corpus:
         return cls(**arrays, tags=tags)
 
 
+def shown(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return `pixels` (n, s, s, 3) at the side the network sees."""
+    return pixels if pixels.shape[1] == side else np.stack([to_square(each, side) for each in pixels])
+
+
 def join(parts: Sequence[Corpus]) -> Corpus:
     """Return the pictures of all `parts`, in order."""
     return Corpus(

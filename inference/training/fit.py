@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from inference.training.augment import augment
-from inference.training.corpus import FOREIGN, Corpus
+from inference.training.corpus import FOREIGN, Corpus, shown
 from inference.training.losses import cost_sensitive
 from inference.training.network import SIDE, build
 
@@ -106,6 +106,7 @@ def fit(
         steps_per_epoch=steps,
         callbacks=callbacks,
         verbose=0,
+        shuffle=False,  # tf.data has shuffled; Keras would only warn
     )
     return model
 
@@ -127,17 +128,18 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
 
 def batches(corpus: Corpus, settings: FitSettings, *, training: bool) -> Any:
     """Return a tf.data pipeline of (pixels, targets, weights) batches; shuffled and varied when `training`."""
+    stored = corpus.pixels if training else shown(corpus.pixels, SIDE)
     labels = corpus.labels
     count = len(corpus)
     weights = _balance(labels)
 
     def gather(rows: Any) -> tuple[Any, Any, Any, Any]:
-        return corpus.pixels[rows], labels[rows], (labels[rows] == FOREIGN).astype(np.float32), weights[rows]
+        return stored[rows], labels[rows], (labels[rows] == FOREIGN).astype(np.float32), weights[rows]
 
     def load(rows: Any) -> tuple[Any, Any, Any, Any]:
         kinds = (tf.uint8, tf.int64, tf.float32, tf.float32)
         pixels, label, foreign, weight = tf.numpy_function(gather, [rows], kinds, stateful=False)
-        pixels.set_shape((None, *corpus.pixels.shape[1:]))
+        pixels.set_shape((None, *stored.shape[1:]))
         for each in (label, foreign, weight):
             each.set_shape((None,))
         return pixels, label, foreign, weight

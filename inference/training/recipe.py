@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +15,7 @@ from inference.findings import CLASSES
 from inference.judging import FeatureStatistics, Floats
 from inference.quality import QualityLimits
 from inference.training.calibrate import fit_limits, fit_temperature
-from inference.training.corpus import FOREIGN, Corpus
+from inference.training.corpus import FOREIGN, Corpus, shown
 from inference.training.export import export
 from inference.training.fit import EpochReport, FitSettings, fit
 from inference.training.network import SIDE
@@ -76,24 +75,20 @@ def finish(
         },
         name=name,
         directory=directory,
-        probe=shown(validation.pixels[:16]),
+        probe=shown(validation.pixels[:16], SIDE),
     )
 
 
 def outputs_of(model: Any, pixels: NDArray[np.uint8], batch: int = 64) -> dict[str, Floats]:
     """Return the Keras model's outputs for `pixels` (n, s, s, 3), shown as they are served."""
     parts = [
-        {name: np.asarray(value) for name, value in model.predict_on_batch(shown(pixels[at : at + batch])).items()}
+        {
+            name: np.asarray(value)
+            for name, value in model.predict_on_batch(shown(pixels[at : at + batch], SIDE)).items()
+        }
         for at in range(0, len(pixels), batch)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def shown(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `pixels` (n, s, s, 3) at the side the network sees."""
-    if pixels.shape[1] == SIDE:
-        return pixels
-    return np.stack([cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for each in pixels])
 
 
 def _start(version: str, directory: Path) -> Path:

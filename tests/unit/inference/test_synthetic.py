@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_tissues_never_cover_more_than_the_bed() -> None:
 
 def test_skin_gets_darker_from_one_tone_to_the_next() -> None:
     tones = [skin_tone(monk, 0.0, 0.25).mean() for monk in range(1, 11)]
-    assert all(a > b for a, b in zip(tones[2:], tones[3:], strict=False))
+    assert all(a > b for a, b in pairwise(tones[2:]))
     assert tones[0] > 4 * tones[9]
 
 
