@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from uuid import UUID
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from schemas.events import AuditEntry
 from streams.audit_case import Trail
@@ -50,23 +48,28 @@ def print_report(report: Report, seconds: float) -> None:
 
 
 def print_trail(case_id: UUID, trail: Trail) -> None:
-    """A line an entry: when, which stage, what, by which model and policy, from which hash to which."""
-    table = Table(title=f"case {case_id}", title_justify="left", box=None, pad_edge=False)
-    for column in ("when (UTC)", "stage", "decided", "model", "policy", "from → to", "more"):
-        table.add_column(column, overflow="fold")
+    """Each entry: when, which stage, what; then by which model and policy, and from which hash to which."""
+    click.echo(f"case {case_id}")
     for entry in trail.entries:
-        link = f"{(entry.input_hash or 'outside')[:8]} → {entry.output_hash[:8]}"
-        more = "  ".join(f"{name}={value}" for name, value in entry.attributes.items())
-        table.add_row(
-            when(entry.decided_at),
-            entry.stage.value,
-            entry.outcome,
-            entry.model_version or "",
-            entry.policy_version or "",
-            f"[red]{link} (no such source)[/red]" if trail.unlinked(entry) else link,
-            more,
-        )
-    Console(highlight=False, soft_wrap=not os.isatty(1)).print(table)
+        click.echo(f"{when(entry.decided_at)}  {entry.stage.value:<15}  {entry.outcome}")
+        source = "(from outside)" if entry.input_hash is None else f"from {entry.input_hash[:12]}"
+        if trail.unlinked(entry):
+            source += " (of which this case's audit knows nothing)"
+        by = [f"{name} {version}" for name, version in _versions(entry) if version]
+        click.echo(f"{'':25}{', '.join([*by, f'{source} to {entry.output_hash[:12]} on {entry.topic}'])}")
+        if entry.attributes:
+            click.echo(f"{'':25}{'  '.join(f'{name}={value}' for name, value in entry.attributes.items())}")
+
+
+def _versions(entry: AuditEntry) -> tuple[tuple[str, str | None], ...]:
+    return (("model", entry.model_version), ("policy", entry.policy_version))
+
+
+def print_columns(rows: list[tuple[str, ...]]) -> None:
+    """Rows in aligned columns, each on one line however long, so that a script may cut them up."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def trail_json(trail: Trail) -> dict[str, object]:

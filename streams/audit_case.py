@@ -84,7 +84,7 @@ class CaseReader:
                 erased_at = max(entry.decided_at, erased_at or entry.decided_at)
             else:
                 entries.append(entry)
-        return Trail(entries=tuple(sorted(entries, key=lambda each: each.decided_at)), erased_at=erased_at)
+        return Trail(entries=tuple(sorted(entries, key=_in_order)), erased_at=erased_at)
 
     def events(self, case_id: UUID) -> list[ReceivedEvent]:
         """The case's events and dead letters that are still kept, in the order of time.
@@ -100,7 +100,8 @@ class CaseReader:
         if not any(received.topic in topics.CASES.values() for received in found):
             further = {(self._prefix + name, at) for name in INTO for at in range(counts.get(name, 0))}
             found += self._of_case(case_id, further - set(places))
-        return sorted(found, key=moment)
+        # An escalation is raised at the very time of its grading: the way of a case decides.
+        return sorted(found, key=lambda received: (moment(received), COVERED.index(received.topic)))
 
     def _of_case(self, case_id: UUID, places: Iterable[Place]) -> list[ReceivedEvent]:
         key = str(case_id).encode()
@@ -126,6 +127,11 @@ class CaseReader:
         if topics.AUDIT not in counts:
             raise UnreadableError(f"there is no topic {self._prefix}{topics.AUDIT}: run `vigia topics apply`")
         return counts
+
+
+def _in_order(entry: AuditEntry) -> tuple[datetime, int]:
+    # Entries of one transaction carry one time: the way of a case decides.
+    return entry.decided_at, list(PipelineStage).index(entry.stage)
 
 
 def received_of(message: Message, serde: Serde, topic: str) -> ReceivedEvent:

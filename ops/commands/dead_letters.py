@@ -13,15 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from ops.audit_views import topic_prefix
+from ops.audit_views import print_columns, topic_prefix
 from ops.context import load_settings
 from schemas.errors import ContractError, UndecodableError
 from schemas.registry import Registry
 from schemas.serde import Serde
-from streams import topics
 from streams.audit_facts import FactReader
 from streams.audit_reading import UnreadableError
 from streams.dead_letters import Address, Audited, DeadLetter, DeadLetters, Filter, NoSuchLetterError
@@ -102,26 +99,14 @@ def list_letters(
         for letter in found:
             click.echo(json.dumps(_as_mapping(letter, audited[letter.address])))
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "when (UTC)", "stage", "reason", "from", "attempt", "case", "redriven"):
-        table.add_column(column, overflow="fold")
-    for letter in found:
-        told = audited[letter.address]
-        table.add_row(
-            str(letter.address),
-            f"{letter.written_at:%Y-%m-%d %H:%M:%S}",
-            letter.stage,
-            letter.reason,
-            _origin(letter),
-            str(letter.attempt),
-            str(letter.case_id or ""),
-            (str(told.redriven) if told.redriven else "no") if told.known else "not ours",
-        )
-    console = Console(highlight=False)
-    console.print(table if found else "no dead letters")
+    if not found:
+        click.echo("no dead letters")
+        return
+    rows = [("ID", "WHEN (UTC)", "STAGE", "REASON", "FROM", "ATTEMPT", "CASE", "REDRIVEN")]
+    print_columns([*rows, *(_row(letter, audited[letter.address]) for letter in found)])
     counted = Counter(letter.reason for letter in found)
     if len(counted) > 1:
-        console.print(", ".join(f"{count} {name}" for name, count in counted.most_common()))
+        click.echo(", ".join(f"{count} {name}" for name, count in counted.most_common()))
 
 
 @dead_letters.command("show")
@@ -194,6 +179,19 @@ def redrive_letters(
         raise click.exceptions.Exit(1)
 
 
+def _row(letter: DeadLetter, audited: Audited) -> tuple[str, ...]:
+    return (
+        str(letter.address),
+        f"{letter.written_at:%Y-%m-%d %H:%M:%S}",
+        letter.stage,
+        letter.reason,
+        _origin(letter),
+        str(letter.attempt),
+        str(letter.case_id or ""),
+        (str(audited.redriven) if audited.redriven else "no") if audited.known else "not ours",
+    )
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
@@ -235,7 +233,7 @@ def _payload(value: bytes | None, registry: Registry) -> dict[str, Any]:
 def _origin(letter: DeadLetter) -> str:
     if letter.origin is None:
         return "unknown"
-    return f"{letter.origin.topic.removeprefix(topics.DEAD_LETTERS)}[{letter.origin.number}]@{letter.origin.offset}"
+    return f"{letter.origin.topic}[{letter.origin.number}]@{letter.origin.offset}"
 
 
 def _outcome_line(outcome: Outcome) -> str:

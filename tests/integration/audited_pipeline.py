@@ -77,6 +77,7 @@ class ScriptedInference(Stage):
             published_at=case.published_at,
             taken_up_at=now,
             inferred_at=now,
+            patient_token=case.patient_token,
             image=case.image,
             context=case.context,
             findings=(Finding(stage=StageClass.STAGE_3, confidence=0.9, probabilities={"stage_3": 0.9}),),
