@@ -203,9 +203,9 @@ def _finding(verdict: ModelFinding) -> Finding:
     return Finding(
         stage=None if verdict.stage is None else StageClass(verdict.stage),
         confidence=verdict.confidence,
-        probabilities=verdict.probabilities,
+        probabilities=dict(verdict.probabilities),
         abstained=verdict.abstained,
-        quality=verdict.quality,
+        quality=dict(verdict.quality),
         region=None if region is None else Region(x=region.x, y=region.y, w=region.w, h=region.h),
     )
 

@@ -86,7 +86,17 @@ class StageApp(faust.App):  # type: ignore[misc]
     async def _work(self, stream: Any) -> None:
         batches: AsyncIterator[list[Any]] = stream.take_events(self.stage.max_batch, within=self.stage.within_s)
         async for events in batches:
-            await self.stage_loop.process(events)
+            # Faust acknowledges the events of an agent that raised and starts the agent again: the next batch would be
+            # committed and this one lost. So the first failure here is the last thing this process does.
+            if self.crashed:
+                return
+            try:
+                await self.stage_loop.process(events)
+            except Exception as error:
+                self.outbox.close()
+                logger.error("%s cannot go on: %s", self.stage_name, type(error).__name__)
+                await self.crash(error)
+                return
 
     def new_transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
         """A producer of its own for one partition number."""

@@ -40,6 +40,11 @@ class Outbox:
 
     def __init__(self) -> None:
         self._numbers: dict[int, _Number] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Take nothing more: an input could not be completed, and none behind it may be committed before it."""
+        self._closed = True
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -61,6 +66,8 @@ class Outbox:
         assignment has completed already: Faust may deliver it again, but the state has moved on and its records wait.
         """
         held = self._numbers.get(number)
+        if self._closed:
+            return False
         return held is not None and held.generation == generation and offset >= held.completed.get(topic, -1)
 
     def complete(self, number: int, generation: int, topic: str, offset: int, records: Sequence[Outgoing]) -> bool:

@@ -6,6 +6,7 @@ runtime makes it happen once.
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -95,14 +96,9 @@ class Stage(ABC):
 
 def failure(error: Exception, raw: RawInput) -> Problem:
     """The problem for an exception that no rule foresaw. Its text may hold patient data, so only its type is told."""
-    logger.error(
-        "%s[%s]@%s failed: %s", raw.topic, raw.number, raw.offset, type(error).__name__, exc_info=_without_values(error)
-    )
+    # Where it happened helps the operator; the message of a foreign exception may quote what it choked on.
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s[%s]@%s failed: %s\n%s", raw.topic, raw.number, raw.offset, type(error).__name__, place)
     if isinstance(error, ContractError):
         return Problem(reason="invalid_event", detail=str(error)[:300])
     return Problem(reason="stage_failed", detail=type(error).__name__, system=True)
-
-
-def _without_values(error: Exception) -> tuple[type[Exception], Exception, Any]:
-    # Where it happened helps the operator; the message of a foreign exception may quote what it choked on.
-    return type(error), type(error)("(message withheld: it may quote the event)"), error.__traceback__

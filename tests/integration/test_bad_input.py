@@ -1,4 +1,4 @@
-"""What bad input gets (the table in docs/architecture.md): each row published for real, and the case behind it served."""
+"""What bad input gets, row by row: published for real, answered as promised, and the case behind it served."""
 
 from __future__ import annotations
 
