@@ -71,5 +71,5 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
         served = f"{host}:{server.server_port}"
         click.echo(f"http://{served}/metrics")
         if metrics_target is not None:
-            write_target(metrics_target, served, {"job": "vigia-lag"})
+            write_target(metrics_target, served, {"job": "vigia-lag-exporter"})
         stopped.wait()
