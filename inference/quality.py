@@ -33,7 +33,7 @@ class QualityLimits:
     dark: float = 42.0
     bright: float = 225.0
     contrast: float = 6.0
-    blur: float = 0.9
+    blur: float = 0.6
     aspect: float = 3.0
 
     @classmethod

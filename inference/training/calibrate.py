@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.decode import Decoded
 from inference.judging import Floats, RejectionLimits, probabilities
+from inference.quality import QualityLimits, measure
+
+#: Share of the validation pictures that the blur limit may decline: the few that are as smooth as an unsharp picture.
+_SMOOTH: Final = 0.003
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
@@ -39,3 +46,14 @@ def fit_limits(foreign: Floats, distance: NDArray[np.float64], rate: float) -> R
         foreign=round(float(np.quantile(foreign, 1 - rate / 2)), 4),
         distance=round(float(np.quantile(distance, 1 - rate / 2)), 4),
     )
+
+
+def fit_quality(pixels: NDArray[np.uint8]) -> QualityLimits:
+    """Return the quality limits with the blur limit set from validation pictures (n, s, s, 3).
+
+    It is never stricter than the default, which nearly every picture blurred by a twentieth of its width fails.
+    """
+    side = pixels.shape[1]
+    sharpness = [measure(Decoded(pixels=each, width=side, height=side))["sharpness"] for each in pixels]
+    limits = QualityLimits()
+    return replace(limits, blur=round(min(limits.blur, float(np.quantile(sharpness, _SMOOTH))), 4))

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from inference import registry
 from inference.findings import CLASSES
 from inference.judging import FeatureStatistics, Floats
-from inference.quality import QualityLimits
-from inference.training.calibrate import fit_limits, fit_temperature
+from inference.training.calibrate import fit_limits, fit_quality, fit_temperature
 from inference.training.corpus import FOREIGN, Corpus, shown
 from inference.training.export import export
 from inference.training.fit import EpochReport, FitSettings, fit
@@ -62,7 +61,7 @@ def finish(
         statistics,
         {
             "temperature": fit_temperature(outputs["logits"], wounds.labels),
-            "quality": QualityLimits().as_mapping(),
+            "quality": fit_quality(wounds.pixels).as_mapping(),
             "rejection": asdict(limits),
             "declined_share": DECLINED,
             "training": {

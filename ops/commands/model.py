@@ -17,6 +17,7 @@ from rich.table import Table
 
 from inference import registry
 from inference.findings import ModelError
+from ops.commands.model_speed import speed
 
 _DIRECTORY = click.option(
     "--model-dir",
@@ -40,6 +41,9 @@ def _one_line() -> Iterator[None]:
 @click.group()
 def model() -> None:
     """Train, evaluate and choose the image model's versions."""
+
+
+model.add_command(speed)
 
 
 @model.command("list")
