@@ -81,5 +81,11 @@ def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str
 
 
 def render(properties: dict[str, str]) -> str:
-    """Properties as Java reads them; a backslash would be its escape character."""
-    return "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items())
+    """Properties as Java reads them: Latin-1, in which a backslash escapes and `\\u` brings every other character."""
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in properties.items())
+
+
+def _escaped(text: str) -> str:
+    units = text.replace("\\", "\\\\").encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 0x80 else f"\\u{code:04x}" for code in codes)

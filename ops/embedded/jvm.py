@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -33,8 +34,10 @@ OPTIONS = (
     "-Xlog:disable",
     "-Xlog:all=error:stderr",
 )
+#: AOT caches kept for a program: those used last.
+KEPT_CACHES = 3
 #: Only these of our variables reach a service. Others could reconfigure it: JAVA_TOOL_OPTIONS, CLASSPATH, QUARKUS_*.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+PASSED_ON = ("PATH", "HOME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,11 @@ class JavaProgram:
                 self._train(path, train)
             except (EmbeddedError, OSError):
                 return ()
-        return (f"-XX:AOTCache={path}",) if path.exists() else ()
+        if not path.exists():
+            return ()
+        with suppress(OSError):
+            path.touch()
+        return (f"-XX:AOTCache={path}",)
 
     def _train(self, path: Path, train: Callable[[Sequence[str]], None]) -> None:
         with exclusive(path.with_suffix(".lock")):
@@ -82,12 +89,20 @@ class JavaProgram:
                 train((f"-XX:AOTCacheOutput={scratch}",))
             if scratch.exists():
                 scratch.rename(path)
+                self._forget_unused(path.parent)
+
+    def _forget_unused(self, folder: Path) -> None:
+        # Every checkout has a Java of its own and so a cache of its own, of 70 or 100 MB.
+        newest_first = sorted(folder.glob(f"{self.name}-*.aot"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for unused in newest_first[KEPT_CACHES:]:
+            unused.unlink(missing_ok=True)
+            unused.with_suffix(".lock").unlink(missing_ok=True)
 
     def _aot_path(self) -> Path:
         modules = java().parent.parent / "lib" / "modules"
         status = modules.stat()
         identity = (str(modules), status.st_size, status.st_mtime_ns, OPTIONS, self.max_heap_mib, self.load)
-        return cache_dir() / "aot" / f"{self.name}-{sha256(repr(identity).encode()).hexdigest()[:12]}.aot"
+        return plain(cache_dir()) / "aot" / f"{self.name}-{sha256(repr(identity).encode()).hexdigest()[:12]}.aot"
 
 
 def java() -> Path:
@@ -103,4 +118,12 @@ def environment(temporary: Path) -> dict[str, str]:
     """Environment for a service; what it unpacks (native libraries) goes to `temporary`, made here."""
     temporary.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**kept, "TMPDIR": str(temporary)}
+    # In the locale "C" Java could not open a file with an accent in its path.
+    return {**kept, "LC_ALL": "C.UTF-8", "TMPDIR": str(temporary)}
+
+
+def plain(folder: Path) -> Path:
+    """`folder`, made absolute. Raises EmbeddedError when Java or Kafka would take its path for several."""
+    if any(separator in str(folder.absolute()) for separator in ",;:"):
+        raise EmbeddedError(f"{folder}: the path must be without , and ; and : for Kafka and the registry")
+    return folder.absolute()

@@ -16,11 +16,11 @@ from ops.embedded.admin import cluster_is_complete, exercise
 from ops.embedded.broker_config import LOG4J, Node, broker_properties, render
 from ops.embedded.errors import EmbeddedError, PortTakenError, StartError
 from ops.embedded.fetch import fetch
-from ops.embedded.jvm import JavaProgram, environment
+from ops.embedded.jvm import JavaProgram, environment, plain
 from ops.embedded.pins import load_program
 from ops.embedded.ports import LOOPBACK, accepts, free_ports
 from ops.embedded.process import ChildProcess
-from ops.embedded.ready import wait_until_ready
+from ops.embedded.ready import START_TIMEOUT_S, wait_until_ready
 
 #: How often we look for other ports when another process was faster. Losing thrice in a row is no accident.
 PORT_ATTEMPTS = 3
@@ -71,7 +71,7 @@ class EmbeddedKafka:
     def __init__(self, run_dir: Path, brokers: int = 1, *, grace_s: float = 10.0) -> None:
         if brokers not in (1, 3):
             raise ValueError(f"a cluster has 1 or 3 brokers, not {brokers}: two cannot outvote one")
-        self.run_dir = run_dir.absolute()
+        self.run_dir = plain(run_dir)
         self._count = brokers
         self._grace_s = grace_s
         self.brokers: tuple[Broker, ...] = ()
@@ -216,6 +216,13 @@ def _format(program: JavaProgram, properties: Mapping[str, str], cluster_id: str
     line = program.command(arguments, properties=properties)
     log = config.with_name("format.log")
     with log.open("wb") as output:
-        code = subprocess.run(line, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=120).returncode
+        code = subprocess.run(
+            line,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment(config.parent.parent / "tmp"),
+            check=False,
+            timeout=START_TIMEOUT_S,
+        ).returncode
     if code != 0:
         raise StartError("Kafka", "could not format its storage", log, log.read_text().splitlines()[-5:])

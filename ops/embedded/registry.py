@@ -11,7 +11,7 @@ from typing import Self
 
 from ops.embedded.errors import EmbeddedError, PortTakenError
 from ops.embedded.fetch import fetch
-from ops.embedded.jvm import JavaProgram, environment
+from ops.embedded.jvm import JavaProgram, environment, plain
 from ops.embedded.pins import load_program
 from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
@@ -32,7 +32,7 @@ class EmbeddedRegistry:
     """
 
     def __init__(self, run_dir: Path, *, grace_s: float = 10.0) -> None:
-        self.run_dir = run_dir.absolute()
+        self.run_dir = plain(run_dir)
         self._grace_s = grace_s
         self._ports: tuple[int, ...] = ()
         self._process: ChildProcess | None = None

@@ -43,6 +43,15 @@ def test_a_backslash_in_a_path_survives_java() -> None:
     assert render({"log.dirs": "/a\\b"}) == "log.dirs=/a\\\\b\n"
 
 
+def test_an_accent_in_a_path_survives_java() -> None:
+    assert render({"log.dirs": "/vigía/𝒳"}) == "log.dirs=/vig\\u00eda/\\ud835\\udcb3\n"
+
+
+def test_a_path_that_kafka_would_take_for_two_is_refused() -> None:
+    with pytest.raises(EmbeddedError, match="must be without"):
+        EmbeddedKafka(Path("/a,b"))
+
+
 def test_two_brokers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 or 3"):
         EmbeddedKafka(tmp_path, brokers=2)
