@@ -47,7 +47,7 @@ def write(
             (out / made.stage).mkdir(exist_ok=True)
             (out / name).write_bytes(made.jpeg())
             if masks:
-                _write_mask(out / "masks" / name, made)
+                _write_mask(out / "_masks" / name, made)
             table.writerow(_row(name, made))
             if len(rows[made.stage]) < _ACROSS:
                 rows[made.stage].append(made.pixels)

@@ -56,7 +56,7 @@ def find(source: Path) -> list[Labelled]:
 def _folders(source: Path) -> Iterator[Labelled]:
     if not source.is_dir():
         raise FolderError(f"{source} is neither a folder nor a file")
-    for folder in sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for folder in sorted(path for path in source.iterdir() if path.is_dir() and path.name[0] not in "._"):
         stage = folder.name.replace("-", "_").lower()
         if stage not in CLASSES:
             raise FolderError(f"folder {folder.name!r} is no class; the classes are {', '.join(CLASSES)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from inference.training.network import SIDE
 #: Share of validation wounds that the two rejection measures may decline together. The rest of the 5 % that issue of
 #: abstentions allows is left to the quality limits and to pictures less tidy than the validation set.
 DECLINED: Final = 0.03
+#: Share of the learning rate with which given weights are fine-tuned: the full rate would wash them out in an epoch.
+FINE_TUNING: Final = 0.2
 
 
 def train_model(
@@ -42,6 +44,8 @@ def train_model(
     `start` is the version to fine-tune, looked for in `directory` and then among the packaged ones.
     """
     weights = _start(start, directory) if start else None
+    if weights:
+        settings = replace(settings, learning_rate=settings.learning_rate * FINE_TUNING)
     model = fit(train, validation, settings, start=weights, workdir=workdir, report=report)
     facts = {"origin": dict(origin), "started_from": start, "settings": asdict(settings)}
     return finish(model, train, validation, facts, name=name, directory=directory)

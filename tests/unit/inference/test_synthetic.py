@@ -195,5 +195,5 @@ def test_a_written_set_can_be_read_as_a_table_and_has_a_contact_sheet(tmp_path: 
         rows = list(csv.DictReader(stream))
     assert [row["stage"] for row in rows] == [*CLASSES, *CLASSES]
     assert all((tmp_path / row["image"]).is_file() for row in rows)
-    assert len(list((tmp_path / "masks").rglob("*.png"))) == 14
+    assert len(list((tmp_path / "_masks").rglob("*.png"))) == 14
     assert decode(sheet.read_bytes()).width > 128
