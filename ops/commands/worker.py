@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
 import socket
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,14 +19,11 @@ from schemas.events import Lane
 from schemas.serde import Serde
 from streams import topics
 from streams.runtime.app import StageApp
-from streams.runtime.worker import WorkerError, run
+from streams.runtime.worker import leave, serve
 from streams.settings import SettingsError
 from streams.stages import STAGES, build_stage
 
 logger = logging.getLogger("vigia.worker")
-
-#: What a supervisor sees of a worker that could not go on: it starts another (EX_TEMPFAIL of sysexits.h).
-EXIT_CRASHED = 75
 
 
 @click.command()
@@ -63,31 +58,9 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     logger.info("%s: metrics on http://%s/metrics", built.name, address)
     if metrics_target is not None:
         _write_target(metrics_target, address, built.name)
-    code = 0
     with tempfile.TemporaryDirectory(prefix="vigia-worker-") as scratch:
-        app = StageApp(built, serde, settings.bootstrap_servers, data_dir=Path(scratch))
-        try:
-            _run(app)
-        except WorkerError as error:
-            logger.error("%s", error)
-            code = EXIT_CRASHED
-        except BaseException as error:
-            logger.exception("%s ended by %s", built.name, type(error).__name__)
-            code = EXIT_CRASHED
-    logger.info("%s: stopped", built.name)
-    _leave(code)
-
-
-def _run(app: StageApp) -> None:
-    if sys.platform == "linux":
-        import uvloop
-
-        # Faust's consumer thread makes its own loop, so the policy is set, not only this loop.
-        uvloop.install()
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    # Not asyncio.run: after a crash it would wait for the tasks of what has crashed.
-    loop.run_until_complete(run(app))
+        code = serve(StageApp(built, serde, settings.bootstrap_servers, data_dir=Path(scratch)))
+    leave(code)
 
 
 def _write_target(path: Path, address: str, stage: str) -> None:
@@ -97,12 +70,3 @@ def _write_target(path: Path, address: str, stage: str) -> None:
     staging = path.with_suffix(".tmp")
     staging.write_text(json.dumps(target), encoding="utf-8")
     os.replace(staging, path)
-
-
-def _leave(code: int) -> None:
-    # After the last commit there is nothing left to lose. A library's thread that waits for a broker which is gone
-    # would keep the process, and with it a supervisor, from ending.
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -20,8 +24,46 @@ logger = get_logger(__name__)
 STOP_WITHIN_S = 8.0
 
 
+#: What a supervisor sees of a worker that could not go on: it starts another (EX_TEMPFAIL of sysexits.h).
+EXIT_CRASHED = 75
+
+
 class WorkerError(RuntimeError):
     """The worker cannot start or go on; the message is one line that says what to do."""
+
+
+def serve(app: StageApp) -> int:
+    """Run the app in this process until it is told to stop or cannot go on; the exit code for `leave`."""
+    if sys.platform == "linux":
+        import uvloop
+
+        # Faust's consumer thread makes its own loop, so the policy is set, not only this loop.
+        uvloop.install()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        # Not asyncio.run: after a crash it would wait for the tasks of what has crashed.
+        loop.run_until_complete(run(app))
+    except WorkerError as error:
+        logger.error("%s", error)
+        return EXIT_CRASHED
+    except BaseException as error:
+        logger.error("%s ended by %s", app.stage_name, type(error).__name__)
+        return EXIT_CRASHED
+    logger.info("%s: stopped", app.stage_name)
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End this process now.
+
+    After the last commit there is nothing left to lose. A library's thread that waits for a broker which is gone would
+    keep the process, and with it a supervisor, from ending.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None = None) -> None:

@@ -5,7 +5,6 @@ Run: python -m tests.chaos.counting_stage BOOTSTRAP REGISTRY DATADIR
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from streams.runtime.app import StageApp
 from streams.runtime.records import Input, Output, Problem, RawInput, Result
 from streams.runtime.stage import Stage
 from streams.runtime.state import own_change
-from streams.runtime.worker import run
+from streams.runtime.worker import leave, serve
 
 IN, IN_TOO, OUT, STATE = "counting.in", "counting.in-too", "counting.out", "vigia.counting.state"
 TOPICS = ((IN, CaseEvent), (IN_TOO, CaseEvent), (OUT, AuditEntry), ("vigia.audit", AuditEntry))
@@ -98,10 +97,7 @@ def main() -> None:
     serde = Serde(registry)
     serde.warm_up(TOPICS)
 
-    async def work() -> None:
-        await run(StageApp(CountingStage(), serde, bootstrap, data_dir=Path(data_dir)))
-
-    asyncio.run(work())
+    leave(serve(StageApp(CountingStage(), serde, bootstrap, data_dir=Path(data_dir))))
 
 
 if __name__ == "__main__":
