@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from streams.settings import Settings, SettingsError, data_dir
@@ -57,15 +58,16 @@ def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def running_system(env: Mapping[str, str] = os.environ) -> Path | None:
-    """Run folder of the `vigia up` that is running: that of `$VIGIA_RUN_DIR`, else the one started last."""
+    """Run folder of the `vigia up` that is running: that of `$VIGIA_RUN_DIR`, else the one started last of several."""
     if env.get("VIGIA_RUN_DIR"):
-        run_dir = Path(env["VIGIA_RUN_DIR"]).absolute()
+        candidates = [Path(env["VIGIA_RUN_DIR"]).absolute()]
     else:
         try:
-            run_dir = Path(_pointer(env).read_text(encoding="utf-8").strip())
+            newest_first = sorted(_pointers(env).iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+            candidates = [Path(path.read_text(encoding="utf-8").strip()) for path in newest_first]
         except (OSError, SettingsError):
             return None
-    return run_dir if (run_dir / RUN_FILE).is_file() and _is_held(run_dir / LOCK_FILE) else None
+    return next((run_dir for run_dir in candidates if _is_running(run_dir)), None)
 
 
 @contextmanager
@@ -78,11 +80,13 @@ def holding(run_dir: Path, env: Mapping[str, str] = os.environ) -> Iterator[None
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (run_dir / LOCK_FILE).open("a") as lock:
         _acquire(lock.fileno(), run_dir)
-        _point_to(run_dir, env)
+        pointer = _point_to(run_dir, env)
         try:
             yield
         finally:
             (run_dir / RUN_FILE).unlink(missing_ok=True)
+            if pointer is not None:
+                pointer.unlink(missing_ok=True)
 
 
 def write_run_file(run_dir: Path, values: Mapping[str, str]) -> Path:
@@ -117,6 +121,10 @@ def _acquire(descriptor: int, run_dir: Path) -> None:
             return
 
 
+def _is_running(run_dir: Path) -> bool:
+    return (run_dir / RUN_FILE).is_file() and _is_held(run_dir / LOCK_FILE)
+
+
 def _is_held(path: Path) -> bool:
     try:
         with path.open() as lock:
@@ -128,12 +136,14 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _point_to(run_dir: Path, env: Mapping[str, str]) -> None:
+def _point_to(run_dir: Path, env: Mapping[str, str]) -> Path | None:
     # A service account without a home still gets a system; its other commands need VIGIA_RUN_DIR to find it.
     with suppress(OSError, SettingsError):
-        pointer = _pointer(env)
+        pointer = _pointers(env) / sha256(str(run_dir).encode()).hexdigest()[:12]
         pointer.parent.mkdir(parents=True, exist_ok=True)
         pointer.write_text(f"{run_dir}\n", encoding="utf-8")
+        return pointer
+    return None
 
 
 def _data_dir(env: Mapping[str, str]) -> Path:
@@ -143,5 +153,6 @@ def _data_dir(env: Mapping[str, str]) -> Path:
         raise SettingsError("this user has no home: set VIGIA_RUN_DIR to a folder of yours") from None
 
 
-def _pointer(env: Mapping[str, str]) -> Path:
+def _pointers(env: Mapping[str, str]) -> Path:
+    """Folder with one file a running system, which names its run folder."""
     return _data_dir(env) / "running"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +17,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from ops.embedded import EmbeddedError
 from tests.services import KafkaService, RegistryService, kafka_service, registry_service
+
+# A developer may have a `vigia up` running: tests neither find it nor are found in its place.
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="vigia-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
+os.environ.pop("VIGIA_RUN_DIR", None)
 
 ServiceT = TypeVar("ServiceT")
 #: Quick and telling tests first, those that kill things last.

@@ -88,6 +88,15 @@ def test_after_a_stop_there_is_no_system(tmp_path: Path, env: dict[str, str]) ->
     assert not (tmp_path / "run" / RUN_FILE).exists()
 
 
+def test_of_two_systems_the_newer_is_found_and_then_the_older_again(
+    run_dir: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    with holding(tmp_path / "other", env):
+        write_run_file(tmp_path / "other", TOLD)
+        assert running_system(env) == tmp_path / "other"
+    assert running_system(env) == run_dir
+
+
 def test_two_systems_do_not_share_a_folder(run_dir: Path, env: dict[str, str]) -> None:
     with pytest.raises(AlreadyRunningError, match="--run-dir"), holding(run_dir, env):
         pass
