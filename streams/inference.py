@@ -14,14 +14,16 @@ from typing import Any, ClassVar
 
 from mode import get_logger
 
-from inference.findings import Finding as ModelFinding
-from inference.findings import ImageProblem, ModelError
-from inference.predictor import Predictor
+from inference.explain import overlay
+from inference.findings import Finding, ImageProblem
 from schemas import ids
-from schemas.events import CaseEvent, Finding, InferenceEvent, Lane, ModelStatus, PipelineStage, Region, StageClass
+from schemas.events import CaseEvent, ImageReference, Lane, PipelineStage
 from streams import metrics, topics
 from streams.image_errors import ImageError, StoreUnavailableError
 from streams.images import ImageStore
+from streams.inference_events import inference_event, outcome
+from streams.judging import Judge, Verdict
+from streams.models import Change
 from streams.quarantine import Quarantine
 from streams.runtime.encoding import freeze
 from streams.runtime.records import Input, Noted, Output, Problem, RawInput, Result
@@ -39,8 +41,6 @@ PATIENCE_S = {Lane.EMERGENCY: 5.0, Lane.ROUTINE: 30.0}
 MAX_BATCH = {Lane.EMERGENCY: 8, Lane.ROUTINE: 32}
 WITHIN_S = {Lane.EMERGENCY: 0.01, Lane.ROUTINE: 0.05}
 
-LoadPredictor = Callable[[], Predictor]
-
 
 class InferenceStage(Stage):
     """Case events of one lane to inference events. A picture that cannot be judged is a problem, never a class."""
@@ -49,33 +49,29 @@ class InferenceStage(Stage):
     accepts = (CaseEvent,)
     deduplicates = True
 
-    def __init__(self, lane: Lane, store: ImageStore, load_predictor: LoadPredictor, quarantine: Quarantine) -> None:
+    def __init__(
+        self, lane: Lane, store: ImageStore, judge: Judge, quarantine: Quarantine, *, heat_maps: bool = True
+    ) -> None:
         self.lane = lane
         self.name = f"inference-{lane.value}"
-        self.inputs = (topics.CASES_EMERGENCY if lane is Lane.EMERGENCY else topics.CASES_ROUTINE,)
+        self.inputs = (topics.CASES[lane],)
         self.patience_s = PATIENCE_S[lane]
         self.max_batch = MAX_BATCH[lane]
         self.within_s = WITHIN_S[lane]
         self._store = store
-        self._load_predictor = load_predictor
+        self._judge = judge
         self._quarantine = quarantine
-        self._predictor: Predictor | None = None
+        self._heat_maps = heat_maps
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
-        # One thread: the model uses its own, and two batches at once would only slow each other down.
-        self._judge_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def start(self) -> None:
-        """Load the model and warm it up. Without a valid one the stage still runs: its cases go to people."""
-        try:
-            self._predictor = await self._in_model_thread(self._load_warm)
-            metrics.MODEL.labels(self._predictor.model_version).set(1)
-        except ModelError as error:
-            logger.error("no valid model, every case goes to a person: %s", error)
+        """Load the models and warm them up. Without a valid one the stage still runs: its cases go to people."""
+        await self._judge.start()
 
     async def stop(self) -> None:
         """Let the threads end."""
         self._fetchers.shutdown(wait=False)
-        self._judge_thread.shutdown(wait=False)
+        self._judge.stop()
 
     async def handle(self, given: Input) -> Result:
         """The result for one case."""
@@ -88,19 +84,26 @@ class InferenceStage(Stage):
         deadline = Deadline.after(self.patience_s)
         fetched = await asyncio.gather(*(self._fetch(given.event, deadline) for given in inputs))
         metrics.PHASE.labels("fetch").observe(time.perf_counter() - started)
-        pictures = [picture for picture in fetched if isinstance(picture, bytes)]
-        judged = iter(await self._judge(pictures))
+        pictures = [
+            (given.event.case_id, picture)
+            for given, picture in zip(inputs, fetched, strict=True)
+            if isinstance(picture, bytes)
+        ]
+        verdicts = await self._judge.judge(pictures)
+        drawn = iter(await self._explain([picture for _, picture in pictures], verdicts))
+        judged = iter(verdicts)
         results = []
         for given, picture in zip(inputs, fetched, strict=True):
-            verdict = next(judged) if isinstance(picture, bytes) else picture
-            results.append(self._result(given, verdict, taken_up_at))
-        return results
+            if isinstance(picture, Problem):
+                results.append(Result(problem=picture))
+            else:
+                results.append(self._result(given, next(judged), next(drawn), taken_up_at))
+        return self._with_changes(results)
 
     async def _fetch(self, case: CaseEvent, deadline: Deadline) -> bytes | Problem:
-        loop = asyncio.get_running_loop()
         try:
             return await until_deadline(
-                lambda: loop.run_in_executor(self._fetchers, self._store.fetch, case.image),
+                lambda: self._in_fetcher(self._store.fetch, case.image),
                 StoreUnavailableError,
                 deadline,
                 stage=self.name,
@@ -111,34 +114,39 @@ class InferenceStage(Stage):
         except StoreUnavailableError as error:
             return Problem(reason=error.code, detail="the image store did not answer in time", system=True)
 
-    async def _judge(self, pictures: Sequence[bytes]) -> Sequence[ModelFinding | ImageProblem | ModelStatus]:
-        """One verdict a picture; a ModelStatus where the model gave none."""
-        if self._predictor is None:
-            return [ModelStatus.UNAVAILABLE] * len(pictures)
-        if not pictures:
-            return []
+    async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Verdict]) -> list[ImageReference | None]:
+        """Where the model looked, drawn over each picture with an injury and stored beside it."""
+        if not self._heat_maps:
+            return [None] * len(pictures)
         started = time.perf_counter()
-        try:
-            judged: Sequence[ModelFinding | ImageProblem] = await self._in_model_thread(
-                self._predictor.predict, pictures
-            )
-            return judged
-        except ModelError as error:
-            # One picture may have upset the model: each gets a run of its own before it is given to people.
-            if len(pictures) == 1:
-                logger.error("the model failed: %s", error)
-                return [ModelStatus.FAILED]
-            return [(await self._judge([picture]))[0] for picture in pictures]
-        finally:
-            metrics.PHASE.labels("model").observe(time.perf_counter() - started)
+        drawn = await asyncio.gather(
+            *(self._draw(picture, verdict) for picture, verdict in zip(pictures, verdicts, strict=True))
+        )
+        metrics.PHASE.labels("explain").observe(time.perf_counter() - started)
+        return drawn
 
-    def _result(self, given: Input, verdict: Any, taken_up_at: datetime) -> Result:
-        if isinstance(verdict, Problem):
-            return Result(problem=verdict)
-        if isinstance(verdict, ImageProblem):
-            return Result(problem=Problem(reason=verdict.code.value, detail=str(verdict)))
+    async def _draw(self, picture: bytes, verdict: Verdict) -> ImageReference | None:
+        finding = verdict.answer
+        if not isinstance(finding, Finding) or finding.heat is None or finding.region is None:
+            return None
+        heat = finding.heat
+
+        def draw_and_store() -> ImageReference:
+            return self._store.put(overlay(picture, heat))
+
+        try:
+            reference: ImageReference = await self._in_fetcher(draw_and_store)
+        except (ImageProblem, ImageError, StoreUnavailableError) as error:
+            # An explanation is worth having, not worth waiting for: the case goes on without it.
+            logger.warning("no heat map: %s", type(error).__name__)
+            return None
+        return reference
+
+    def _result(self, given: Input, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime) -> Result:
+        if isinstance(verdict.answer, ImageProblem):
+            return Result(problem=Problem(reason=verdict.answer.code.value, detail=str(verdict.answer)))
         case: CaseEvent = given.event
-        event = self._event(case, verdict, taken_up_at)
+        event = inference_event(case, verdict, heat_map, taken_up_at)
         received = Noted(
             event_id=case.event_id,
             case_id=case.case_id,
@@ -151,74 +159,38 @@ class InferenceStage(Stage):
         judged = Output(
             topic=topics.INFERENCES,
             event=event,
-            outcome=_outcome(event),
+            outcome=outcome(event),
             stage=PipelineStage.INFERENCE,
             attributes=freeze({"confidence": event.findings[0].confidence if event.findings else None}),
         )
         return Result(outputs=(judged,), noted=(received,))
 
-    def _event(self, case: CaseEvent, verdict: ModelFinding | ModelStatus, taken_up_at: datetime) -> InferenceEvent:
-        version = self._predictor.model_version if self._predictor is not None else None
-        findings: tuple[Finding, ...] = ()
-        if isinstance(verdict, ModelStatus):
-            status = verdict
-        else:
-            status = ModelStatus.ABSTAINED if verdict.stage is None else ModelStatus.JUDGED
-            findings = (_finding(verdict),)
-            _observe(verdict)
-        return InferenceEvent(
-            event_id=ids.derived_id(case.event_id, "inference", version or "none"),
-            case_id=case.case_id,
-            source_event_id=case.event_id,
-            lane=case.lane,
-            captured_at=case.captured_at,
-            published_at=case.published_at,
-            taken_up_at=taken_up_at,
-            inferred_at=datetime.now(UTC),
-            patient_token=case.patient_token,
-            image=case.image,
-            context=case.context,
-            findings=findings,
-            model_version=version,
-            model_status=status,
-            failure=f"model_{status.value}" if not findings else None,
-            synthetic=case.synthetic,
+    def _with_changes(self, results: list[Result]) -> list[Result]:
+        """Audit a change of models with the first case judged after it."""
+        position = next((at for at, result in enumerate(results) if result.outputs), None)
+        if position is None:
+            return results
+        result = results[position]
+        event: Any = result.outputs[0].event
+        remarks = tuple(self._remark(event.case_id, change) for change in self._judge.take_changes())
+        results[position] = Result(outputs=result.outputs, noted=(*result.noted, *remarks))
+        return results
+
+    def _remark(self, case_id: Any, change: Change) -> Noted:
+        return Noted(
+            event_id=ids.derived_id(change.order.event_id, f"{self.name}/{change.role}", change.order.version),
+            case_id=case_id,
+            topic=topics.MODEL_CONTROL,
+            outcome=change.outcome,
+            stage=PipelineStage.CONTROL,
+            output_hash=change.order.record_hash,
+            source_event_id=change.order.event_id,
+            attributes=freeze({"version": change.order.version, "share": change.order.share, "stage": self.name}),
         )
 
     def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
         """A person looks at what the model could not be shown."""
         return self._quarantine.ask(raw, event, problem, self.lane)
 
-    def _load_warm(self) -> Predictor:
-        predictor = self._load_predictor()
-        predictor.warm_up()
-        return predictor
-
-    async def _in_model_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._judge_thread, call, *arguments)
-
-
-def _finding(verdict: ModelFinding) -> Finding:
-    region = verdict.region
-    return Finding(
-        stage=None if verdict.stage is None else StageClass(verdict.stage),
-        confidence=verdict.confidence,
-        probabilities=dict(verdict.probabilities),
-        abstained=verdict.abstained,
-        quality=dict(verdict.quality),
-        region=None if region is None else Region(x=region.x, y=region.y, w=region.w, h=region.h),
-    )
-
-
-def _outcome(event: InferenceEvent) -> str:
-    if not event.findings:
-        return f"model_{event.model_status.value}"
-    finding = event.findings[0]
-    return f"abstained:{finding.abstained}" if finding.stage is None else f"judged:{finding.stage.value}"
-
-
-def _observe(verdict: ModelFinding) -> None:
-    if verdict.abstained is not None:
-        metrics.ABSTENTIONS.labels(verdict.abstained).inc()
-    for name, probability in verdict.probabilities.items():
-        metrics.CLASS_PROBABILITY.labels(name).observe(probability)
+    async def _in_fetcher(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._fetchers, call, *arguments)

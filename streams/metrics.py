@@ -30,7 +30,7 @@ SINCE_CAPTURED = Histogram(
     buckets=LATENCY,
 )
 PHASE = Histogram(
-    "vigia_inference_phase_seconds", "Time of a batch by phase: fetch, decode, model", ["phase"], buckets=WORK
+    "vigia_inference_phase_seconds", "Time of a batch by phase: fetch, model, explain", ["phase"], buckets=WORK
 )
 TRANSACTION = Histogram("vigia_transaction_seconds", "From begin to commit of a transaction", ["stage"], buckets=WORK)
 COMMITS = Counter("vigia_commits_total", "Committed transactions", ["stage"])
@@ -55,7 +55,13 @@ ACKNOWLEDGEMENTS = Counter(
 )
 MISSED = Counter("vigia_deadlines_missed_total", "Deadlines that passed without an acknowledgement", ["type"])
 OPEN = Gauge("vigia_open_escalations", "Open escalations in this worker's partitions", ["priority"])
-MODEL = Gauge("vigia_model_info", "1 for the model version in use", ["version"])
+MODEL = Gauge(
+    "vigia_model_info", "1 for each model version in use, by role: active, canary, shadow", ["version", "role"]
+)
+MODEL_REFUSED = Counter("vigia_model_refused_total", "Ordered model versions that were missing or not valid", ["role"])
+SHADOW = Counter(
+    "vigia_shadow_findings_total", "Pictures that a shadow model judged too, by whether it agreed", ["agreement"]
+)
 LATENESS = Histogram(
     "vigia_event_loop_lateness_seconds", "How late the event loop runs its timers", ["stage"], buckets=WORK
 )

@@ -33,6 +33,8 @@ class Settings:
     replication: int = 1
     #: None: the models that the package ships.
     model_dir: Path | None = None
+    #: Draw where the model looked and store it beside the picture (`VIGIA_HEAT_MAPS=off` saves milliseconds a case).
+    heat_maps: bool = True
     #: None: the policy that the package ships.
     policy_file: Path | None = None
     #: Key of the HMAC that turns patient codes into tokens; None where the process needs none.
@@ -53,6 +55,7 @@ class Settings:
             replication=_positive(env, "VIGIA_REPLICATION", 1),
             model_dir=_path(env, "VIGIA_MODEL_DIR"),
             policy_file=_path(env, "VIGIA_POLICY_FILE"),
+            heat_maps=_switch(env, "VIGIA_HEAT_MAPS", default=True),
             token_key=_token_key(env),
         )
 
@@ -77,6 +80,13 @@ def _positive(env: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or int(text) == 0:
         raise SettingsError(f"{name} must be a positive whole number")
     return int(text)
+
+
+def _switch(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text not in ("", "on", "off"):
+        raise SettingsError(f"{name} must be on or off")
+    return default if not text else text == "on"
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

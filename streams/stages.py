@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from inference import registry
 from inference.predictor import Predictor
 from schemas.events import Lane
 from schemas.serde import Serde
@@ -13,6 +13,9 @@ from streams.escalation import EscalationStage
 from streams.grading import GradingStage
 from streams.images import ImageStore
 from streams.inference import MAX_BATCH, InferenceStage
+from streams.judging import FollowOrders, Judge
+from streams.model_rollout import Rollout
+from streams.model_watch import ModelWatcher
 from streams.policy_file import load_policy
 from streams.quarantine import Quarantine
 from streams.runtime.stage import Stage
@@ -31,8 +34,9 @@ def build_stage(name: str, settings: Settings, serde: Serde, *, lane: Lane | Non
     quarantine = Quarantine(policy)
     if name == "inference":
         assert lane is not None
-        load = partial(load_predictor, settings.model_dir, MAX_BATCH[lane])
-        return InferenceStage(lane, ImageStore.from_settings(settings), load, quarantine)
+        judge = Judge(partial(load_predictor, settings.model_dir, MAX_BATCH[lane]), _orders(settings, serde))
+        store = ImageStore.from_settings(settings)
+        return InferenceStage(lane, store, judge, quarantine, heat_maps=settings.heat_maps)
     if name == "grading":
         return GradingStage(policy, quarantine)
     if name == "escalation":
@@ -40,8 +44,13 @@ def build_stage(name: str, settings: Settings, serde: Serde, *, lane: Lane | Non
     raise ValueError(f"no stage called {name}")
 
 
-def load_predictor(model_dir: Path | None, batch_size: int) -> Predictor:
-    """The active model of the registry folder. Raises ModelError when there is none, or it is not what it says."""
-    directory = model_dir or registry.PACKAGED
-    bundle = registry.load(registry.active(directory), directory)
-    return Predictor(bundle.path, batch_size=batch_size, threads=MODEL_THREADS)
+def load_predictor(model_dir: Path | None, batch_size: int, version: str | None) -> Predictor:
+    """A version of the registry folder, the active one for None. Raises ModelError where it is not what it says."""
+    return Predictor.load(version, model_dir, batch_size=batch_size, threads=MODEL_THREADS)
+
+
+def _orders(settings: Settings, serde: Serde) -> FollowOrders:
+    def follow(on_change: Callable[[Rollout], None]) -> Rollout:
+        return ModelWatcher(settings.bootstrap_servers, serde, settings.partitions, on_change).start()
+
+    return follow

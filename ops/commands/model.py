@@ -17,7 +17,10 @@ from rich.table import Table
 
 from inference import registry
 from inference.findings import ModelError
+from inference.training.folder import FolderError
+from ops.commands.model_rollout import announce, canary, clear, orders, shadow
 from ops.commands.model_speed import speed
+from schemas.events import ModelAction
 
 _DIRECTORY = click.option(
     "--model-dir",
@@ -34,7 +37,7 @@ def _one_line() -> Iterator[None]:
     """Turn what a person can act on into one line."""
     try:
         yield
-    except ModelError as error:
+    except (ModelError, FolderError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -105,13 +108,17 @@ def verify(version: str | None, directory: Path | None) -> None:
 @click.argument("version")
 @_DIRECTORY
 def promote(version: str, directory: Path | None) -> None:
-    """Make VERSION the one that workers load when they start. It is verified and run once first."""
+    """Make VERSION the active one. It is verified and run once first.
+
+    The workers of a running system change to it between two batches; others load it when they start.
+    """
     from inference.predictor import Predictor
 
     with _one_line():
         Predictor(registry.verify(version, directory).path).warm_up()
         registry.promote(version, directory)
-    click.echo(f"{version} is active")
+    told = announce(ModelAction.PROMOTE, version)
+    click.echo(f"{version} is active" + (": the running workers change between two batches" if told else ""))
 
 
 @model.command()
@@ -120,7 +127,12 @@ def rollback(directory: Path | None) -> None:
     """Make the version before the active one active again."""
     with _one_line():
         bundle = registry.rollback(directory)
-    click.echo(f"{bundle.version} is active again")
+    told = announce(ModelAction.ROLLBACK, bundle.version)
+    click.echo(f"{bundle.version} is active again" + (": the running workers change back" if told else ""))
+
+
+for rollout_command in (canary, shadow, clear, orders):
+    model.add_command(rollout_command)
 
 
 @model.command()
@@ -154,7 +166,6 @@ def train(
 ) -> None:
     """Train a model, calibrate it and seal it as a new version, which is not active until promoted."""
     from inference.training.fit import SMALL, FitSettings
-    from inference.training.folder import FolderError
     from inference.training.session import train_generated, train_pictures
 
     if (pictures is None) == (generated is None):
@@ -164,41 +175,47 @@ def train(
     home = directory or registry.PACKAGED
     with _one_line(), _Watch() as watch:
         begin = registry.active(directory) if start == "active" else start
-        try:
-            if generated is not None:
-                version = train_generated(
-                    generated, settings, name=name, directory=home, start=begin, workdir=workdir, watch=watch
-                )
-            else:
-                assert pictures is not None
-                version = train_pictures(
-                    pictures, settings, name=name, directory=home, start=begin, workdir=workdir, watch=watch
-                )
-        except FolderError as error:
-            raise click.ClickException(str(error)) from error
+        version = (
+            train_generated(
+                generated or 0, settings, name=name, directory=home, start=begin, workdir=workdir, watch=watch
+            )
+            if pictures is None
+            else train_pictures(
+                pictures, settings, name=name, directory=home, start=begin, workdir=workdir, watch=watch
+            )
+        )
     click.echo(f"{version} in {home}; next: vigia model show {version}, then vigia model promote {version}")
 
 
 @model.command()
 @click.argument("version", required=False)
-@click.option(
-    "--count", type=click.IntRange(70), default=3500, show_default=True, help="Pictures of each distribution."
-)
+@click.option("--count", type=click.IntRange(70), default=3500, show_default=True, help="Pictures of each kind.")
+@click.option("--pictures", type=click.Path(path_type=Path, exists=True), help="Own pictures, not trained on, instead.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: into the version's folder.")
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
 @_DIRECTORY
-def evaluate(version: str | None, count: int, out: Path | None, processes: int, directory: Path | None) -> None:
-    """Measure VERSION on generated pictures and write report, figures and model card.
+def evaluate(
+    version: str | None, count: int, pictures: Path | None, out: Path | None, processes: int, directory: Path | None
+) -> None:
+    """Measure VERSION on generated or own pictures and write report, figures and model card.
 
     Versions trained on own pictures were measured on their test patients when they were trained.
     """
     from inference.evaluation.run import evaluate_generated, total, write
+    from inference.training.session import evaluate_pictures
 
+    if pictures is not None and out is None:
+        raise click.UsageError("--pictures needs --out: the card in the version's folder stays as it is")
     with _one_line(), _Watch() as watch:
         bundle = registry.load(version, directory)
-        watch.begin("Evaluating", total(count))
-        command = f"vigia model evaluate {bundle.version} --count {count}"
-        result = evaluate_generated(bundle, count=count, command=command, processes=processes, progress=watch.advance)
+        if pictures is not None:
+            result = evaluate_pictures(bundle, pictures, watch)
+        else:
+            watch.begin("Evaluating", total(count))
+            command = f"vigia model evaluate {bundle.version} --count {count}"
+            result = evaluate_generated(
+                bundle, count=count, command=command, processes=processes, progress=watch.advance
+            )
         paths = write(result, bundle, out or bundle.path)
         if out is None:
             registry.write_manifest(bundle.path, bundle.version)

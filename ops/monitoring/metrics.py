@@ -31,7 +31,9 @@ LABELS: Final[Mapping[str, str]] = {
     "action": "acknowledge",
     "outcome": "acknowledged",
     "priority": "emergency",
-    "version": "2025.1",
+    "version": "lpp-1-0123456789",
+    "role": "active",
+    "agreement": "agree",
 }
 #: Of Prometheus itself and of every process that prometheus-client serves.
 FOREIGN: Final = frozenset(

@@ -18,6 +18,7 @@ from schemas.events import CaseEvent, ImageReference, Lane, ModelStatus, Patient
 from streams import topics
 from streams.images import ImageStore
 from streams.inference import InferenceStage
+from streams.judging import Judge
 from streams.policy_file import load_policy
 from streams.quarantine import Quarantine
 from streams.runtime.records import Input, RawInput, Result
@@ -68,7 +69,9 @@ class Bench:
 
     def process(self, inputs: Sequence[Input], load: Any = None) -> list[Result]:
         async def work() -> list[Result]:
-            stage = InferenceStage(Lane.ROUTINE, self.store, load or (lambda: self.oracle), Quarantine(load_policy()))
+            stage = InferenceStage(
+                Lane.ROUTINE, self.store, Judge(load or (lambda _: self.oracle)), Quarantine(load_policy())
+            )
             await stage.start()
             results = list(await stage.process(inputs))
             await stage.stop()
@@ -141,7 +144,7 @@ def test_a_model_that_fails_on_one_picture_judges_the_others(tmp_path: Path) -> 
 
 
 def test_without_a_valid_model_no_case_gets_a_class(tmp_path: Path) -> None:
-    def refuse() -> Any:
+    def refuse(version: str | None) -> Any:
         raise ModelError("changed after release")
 
     bench = Bench(tmp_path)
