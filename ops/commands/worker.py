@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import socket
-import tempfile
 from pathlib import Path
 
 import click
@@ -58,9 +57,7 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     logger.info("%s: metrics on http://%s/metrics", built.name, address)
     if metrics_target is not None:
         _write_target(metrics_target, address, built.name)
-    with tempfile.TemporaryDirectory(prefix="vigia-worker-") as scratch:
-        code = serve(StageApp(built, serde, settings.bootstrap_servers, data_dir=Path(scratch)))
-    leave(code)
+    leave(serve(StageApp(built, serde, settings.bootstrap_servers)))
 
 
 def _write_target(path: Path, address: str, stage: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -38,7 +37,7 @@ BUFFER_BATCHES = 2
 class StageApp(faust.App):  # type: ignore[misc]
     """One stage in one process: one consumer group, one agent, in order within each partition."""
 
-    def __init__(self, stage: Stage, serde: Any, bootstrap_servers: str, *, data_dir: Path, **options: Any) -> None:
+    def __init__(self, stage: Stage, serde: Any, bootstrap_servers: str, **options: Any) -> None:
         self.outbox = Outbox()
         self.stage = stage
         self.stage_name = stage.name
@@ -65,8 +64,6 @@ class StageApp(faust.App):  # type: ignore[misc]
             web_enabled=False,
             web_host="127.0.0.1",
             web_tables_enabled=False,
-            # Faust insists on a folder for tables, which we do not use.
-            datadir=str(data_dir),
             store="memory://",
             **options,
         )
@@ -76,6 +73,10 @@ class StageApp(faust.App):  # type: ignore[misc]
             *stage.inputs, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
         self.agent(channel, name=stage.name)(self._work)
+
+    def _create_directories(self) -> None:
+        # Folders for Faust's tables, which we do not use: a worker writes nothing to disk.
+        return
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -1,6 +1,6 @@
 """A small stage on the real runtime, as a worker process of its own: counts the events of each case, exactly.
 
-Run: python -m tests.chaos.counting_stage BOOTSTRAP REGISTRY DATADIR
+Run: python -m tests.chaos.counting_stage BOOTSTRAP REGISTRY
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -92,12 +91,12 @@ def case(case_id: UUID, event_id: UUID, producer: str = "test") -> CaseEvent:
 
 
 def main() -> None:
-    bootstrap, registry, data_dir = sys.argv[1:]
+    bootstrap, registry = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     serde = Serde(registry)
     serde.warm_up(TOPICS)
 
-    leave(serve(StageApp(CountingStage(), serde, bootstrap, data_dir=Path(data_dir))))
+    leave(serve(StageApp(CountingStage(), serde, bootstrap)))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_a_worker_fenced_for_good_ends_so_that_another_can_go_on(
     log = tmp_path / "worker.log"
     command = [sys.executable, "-m", "tests.chaos.counting_stage", kafka.bootstrap_servers, registry.url]
     with topics(kafka), log.open("wb") as output:
-        worker = subprocess.Popen([*command, str(tmp_path / "data")], stdout=output, stderr=output)
+        worker = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             while b"holding partitions" not in log.read_bytes():
                 assert worker.poll() is None

@@ -45,7 +45,7 @@ class Workers:
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         log = (self._folder / f"worker-{number}.log").open("ab")
-        return subprocess.Popen([*self._command, str(self._folder / f"data-{number}")], stdout=log, stderr=log)
+        return subprocess.Popen(self._command, stdout=log, stderr=log)
 
     def kill(self, number: int) -> None:
         self.processes[number].kill()

@@ -37,6 +37,10 @@ def test_the_app_asks_these_two_methods_for_its_transport() -> None:
     assert callable(App._new_producer_transport)
 
 
+def test_folders_are_made_only_by_the_method_that_we_empty() -> None:
+    assert "self._create_directories()" in source(App)
+
+
 def test_the_consumer_reads_committed_and_calls_the_manager_when_in_a_transaction() -> None:
     assert 'isolation_level = "read_committed"' in source(driver.AIOKafkaConsumerThread._create_worker_consumer)
     assert "self.transactions.commit(" in source(Consumer._commit_offsets)
