@@ -5,7 +5,7 @@ Every record that a stage produces has an audit entry, written in the same trans
 from what was ingested to what was answered. Nothing is read and no clock is asked
 (streams/audit_snapshot.py does both).
 
-Memory: about 350 bytes a record and 300 an entry; whole records are never kept.
+Memory: about 240 bytes a record and 400 an entry; whole records are never kept.
 """
 
 from __future__ import annotations
@@ -109,6 +109,11 @@ class ChainVerifier:
                 self._quarantined.setdefault((fact.origin, fact.output), []).append(fact)
             self._claim(fact)
         elif fact.stage == PipelineStage.QUARANTINE and fact.outcome == REDRIVEN:
+            if fact.input != fact.output:
+                self._suspects.entry(
+                    Kind.ENTRY_CHANGED, fact, "what was sent again is not what was in the dead letters"
+                )
+                return False
             self._report.redriven += 1
             self._redriven[fact.topic, fact.output] += 1
         elif fact.stage == PipelineStage.ESCALATION and fact.topic == topics.GRADINGS and fact.input == fact.output:
@@ -133,7 +138,9 @@ class ChainVerifier:
         elif not match.sound or match.case_id != fact.case_id:
             self._suspects.record(Kind.CHANGED, fact.topic, fact.subject, match, "its key names another case")
         elif fact.topic in INTERNAL and match.basis != fact.basis:
-            self._suspects.entry(Kind.ENTRY_CHANGED, fact, "it names another source, model or policy than its record")
+            self._suspects.entry(
+                Kind.ENTRY_CHANGED, fact, "it names another source, model, policy or severity than its record"
+            )
         else:
             self._records.matched(fact.topic, fact.subject, match)
             self._await(fact.follow, fact.topic, fact.subject, match)

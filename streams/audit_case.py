@@ -117,7 +117,7 @@ class CaseReader:
 
     def _read(self, places: Iterable[Place]) -> Iterable[Message]:
         wanted = list(places)
-        stretches = spans(self.cluster.starts(wanted), self.cluster.committed_ends(wanted))
+        stretches = spans(self.cluster.starts(wanted), self.cluster.readable_ends(wanted))
         for chunk in self.cluster.read(stretches):
             yield from chunk
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from schemas.events import PipelineStage
 from streams.audit_facts import EntryFact
 
 #: Bytes of a hash that tell records of one case apart: 2¹²⁸ tries to forge a link are as good as never.
@@ -27,13 +28,14 @@ class Links:
         self._reached: set[bytes] = set()
         self._waiting: dict[bytes, list[_Waiting]] = {}
         #: Hashes of what went to the dead letters as it came: its case may be told by the event or by the key.
-        self._roots: set[bytes] = set()
+        self._quarantined: set[bytes] = set()
 
     def add(self, fact: EntryFact, *, root: bool, judged: bool) -> None:
         """Take in an entry. `root`: nothing has to come before it. `judged`: a broken link is reported."""
         node = fact.case_id + fact.output[:_SHORT]
         if root:
-            self._roots.add(fact.output)
+            if fact.stage == PipelineStage.QUARANTINE:
+                self._quarantined.add(fact.output)
             self._reach(node)
         elif fact.input is not None and (parent := fact.case_id + fact.input[:_SHORT]) in self._reached:
             self._reach(node)
@@ -43,7 +45,7 @@ class Links:
 
     def broken(self) -> Iterator[EntryFact]:
         """Entries whose input is nobody's output: the first of each chain, since the rest follows from it."""
-        for parent in [p for p, held in self._waiting.items() if any(w.fact.input in self._roots for w in held)]:
+        for parent in [p for p, held in self._waiting.items() if any(w.fact.input in self._quarantined for w in held)]:
             self._reach(parent)
         produced = {w.fact.case_id + w.fact.output[:_SHORT] for held in self._waiting.values() for w in held}
         for parent in [parent for parent in self._waiting if parent not in produced]:

@@ -29,6 +29,8 @@ TIMEOUT_S = 30.0
 #: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
 #: ends after 20 s, those of other producers by default after 60 s.
 PATIENCE_S = 90.0
+#: Seconds for which a mere look at a topic waits for transactions that are just being ended.
+MOMENT_S = 3.0
 #: Pause between two looks at a transaction that is still open; they take a few milliseconds.
 POLL_S = 0.02
 #: Pause before a question is put again.
@@ -103,10 +105,23 @@ class Cluster:
         ends = self.written_ends(place for place, offset in found.items() if offset < 0)
         return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
 
-    def wait_until_committed(self, ends: Mapping[Place, int]) -> None:
+    def readable_ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The ends of what has been written and committed before now.
+
+        A transaction's end is written a moment after its producer was told; it is waited for, and one that stays open
+        is left out.
+        """
+        ends = self.written_ends(places)
+        try:
+            self.wait_until_committed(ends, MOMENT_S)
+        except UnreadableError:
+            return self.committed_ends(ends)
+        return ends
+
+    def wait_until_committed(self, ends: Mapping[Place, int], patience_s: float = PATIENCE_S) -> None:
         """Return once no transaction is open before these offsets. Raises UnreadableError when one stays open."""
         left = dict(ends)
-        given_up = time.monotonic() + PATIENCE_S
+        given_up = time.monotonic() + patience_s
         while True:
             committed = self.committed_ends(left)
             left = {place: end for place, end in left.items() if committed[place] < end}

@@ -129,7 +129,7 @@ class DeadLetters:
     def letters(self, wanted: Filter = Filter()) -> list[DeadLetter]:
         """The dead letters that are wanted, oldest first."""
         places = self.places(topics.DEAD_LETTERS)
-        ends = self.cluster.committed_ends(places)
+        ends = self.cluster.readable_ends(places)
         if wanted.since is None:
             starts = self.cluster.starts(places)
         else:
@@ -143,7 +143,7 @@ class DeadLetters:
         """The dead letter at this address. Raises NoSuchLetterError."""
         place = (self.prefix + topics.DEAD_LETTERS, address.partition)
         if place in self.places(topics.DEAD_LETTERS):
-            start, end = self.cluster.starts([place])[place], self.cluster.committed_ends([place])[place]
+            start, end = self.cluster.starts([place])[place], self.cluster.readable_ends([place])[place]
             if start <= address.offset < end:
                 for chunk in self.cluster.read({place: Span(address.offset, address.offset + 1)}):
                     return letter_of(chunk[0])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import topics
@@ -15,6 +15,9 @@ from streams.audit_facts import INTO, RecordFact
 from streams.audit_limits import ERASED, Limits
 from streams.audit_report import Kind, Report
 from tests.unit.streams.audit_chains import HUMAN, PARTITIONS, Chain, digest
+
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @st.composite
@@ -223,11 +226,41 @@ def test_entries_that_lead_in_a_circle_hang_on_nothing() -> None:
     assert kinds(chain) == {Kind.BROKEN_LINK}
 
 
-def test_an_entry_must_not_hang_on_another_case() -> None:
+@pytest.mark.parametrize("parent", [topics.GRADINGS, topics.CASES_ROUTINE])
+def test_an_entry_must_not_hang_on_another_case(parent: str) -> None:
     chain = one_case()
     other = chain.record(HUMAN, UUID(int=9), UUID(int=2))
-    chain.entry("escalation", other, chain.records[at(chain, topics.GRADINGS)].digest)
+    chain.entry("escalation", other, chain.records[at(chain, parent)].digest)
     assert kinds(chain) == {Kind.BROKEN_LINK}
+
+
+def test_a_decision_that_hangs_on_nothing_at_all_is_a_broken_link() -> None:
+    chain = one_case()
+    decided = chain.record(HUMAN, UUID(int=9), UUID(int=2))
+    chain.entry("escalation", decided, None)
+    assert kinds(chain) == {Kind.BROKEN_LINK}
+
+
+def test_an_event_sent_again_once_explains_one_copy_and_no_more() -> None:
+    chain = one_case(escalations=0)
+    inferred = chain.records[at(chain, topics.INFERENCES)]
+    letter = chain.record(topics.DEAD_LETTERS, UUID(bytes=inferred.case_id), UUID(int=4), digest=inferred.digest)
+    chain.entry("quarantine", letter, inferred.digest, "dead_letter:x", origin=topics.INFERENCES)
+    redrive = inferred._replace(event_id=UUID(int=5).bytes)
+    chain.entry("quarantine", redrive, inferred.digest, "redriven")
+    chain.records.append(inferred._replace(offset=inferred.offset + 1))
+    assert report(chain).clean
+    chain.records.append(inferred._replace(offset=inferred.offset + 2))
+    found = report(chain)
+    assert [(f.kind, f.offset) for f in found.findings] == [(Kind.DOUBLED, inferred.offset + 2)]
+
+
+def test_one_of_two_escalations_removed_together_with_its_entry_is_missed() -> None:
+    chain = one_case(escalations=2)
+    gone = chain.records.pop()
+    chain.entries = [entry for entry in chain.entries if entry.subject != gone.event_id]
+    found = report(chain)
+    assert [(f.kind, f.topic) for f in found.findings] == [(Kind.LOST, topics.GRADINGS)]
 
 
 @pytest.mark.parametrize("last", [topics.GRADINGS, HUMAN])
