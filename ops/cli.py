@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "worker": ("ops.commands.worker:worker", "Run one worker of a stage"),
     "publish": ("ops.commands.publish:command", "Put a wound picture, or a folder of them, into the pipeline"),
     "consume": ("ops.commands.consume:command", "Look at the events of a topic, or follow it as a consumer group"),
+    "watch": ("ops.commands.watch:command", "Who waits, where and how long; escalations with their countdown"),
     "lag": ("ops.commands.lag:command", "How far every consumer group is behind, in readable records and in seconds"),
     "lag-exporter": ("ops.commands.lag_exporter:command", "Serve lag and clinical waiting times to Prometheus"),
     "canary": ("ops.commands.canary:command", "A synthetic case through the whole pipeline, again and again"),
