@@ -35,7 +35,10 @@ class Counts:
 
 
 class CountingStage(Stage):
-    """Joins two topics; publishes the running count with every event."""
+    """Joins two topics; publishes the running count with every event.
+
+    As a process it does not look for duplicates: that would hide a transaction that is not atomic.
+    """
 
     name = "counting"
     inputs = (IN, IN_TOO)
@@ -95,6 +98,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     serde = Serde(registry)
     serde.warm_up(TOPICS)
+    CountingStage.deduplicates = False
 
     leave(serve(StageApp(CountingStage(), serde, bootstrap)))
 
