@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from inference.decode import decode
 from inference.findings import Region
 
-#: Evidence below this share of the strongest cell is not drawn and not part of the region.
-_FAINT: Final = 0.4
+#: Evidence below this share of the strongest cell is not drawn.
+_FAINT: Final = 0.2
+#: Cells with at least this share of the strongest one make up the region.
+_STRONG: Final = 0.55
 _JPEG_QUALITY: Final = 85
 
 
@@ -44,7 +46,7 @@ def region(heat: HeatMap) -> Region | None:
     """Return the box around the connected cells with the strongest evidence, or None when nothing speaks for the
     class."""
     strength = heat.normalised()
-    strong = (strength >= _FAINT).astype(np.uint8)
+    strong = (strength >= _STRONG).astype(np.uint8)
     if not strong.any():
         return None
     _, parts = cv2.connectedComponents(strong)
@@ -70,7 +72,7 @@ def overlay(image: bytes, heat: HeatMap, *, size: int = 384) -> bytes:
     # Viridis keeps its order in grey and for readers who cannot tell red from green; a red scale would hide on
     # erythema.
     colours = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    share = (0.6 * np.clip((strength - _FAINT / 2) / (1 - _FAINT / 2), 0, 1))[..., None]
+    share = (0.6 * np.clip((strength - _FAINT) / (1 - _FAINT), 0, 1))[..., None]
     drawn = cv2.cvtColor(small, cv2.COLOR_RGB2BGR) * (1 - share) + colours * share
     _, encoded = cv2.imencode(".jpg", drawn.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return bytes(encoded)

@@ -12,8 +12,10 @@ import numpy as np
 
 from inference import registry
 from inference.evaluation.records import judge_files
-from inference.evaluation.run import evaluate_records, write
+from inference.evaluation.run import Evaluation, evaluate_records, write
+from inference.findings import CLASSES
 from inference.predictor import Predictor
+from inference.registry import ModelBundle
 from inference.training.corpus import Corpus, Series, join, render
 from inference.training.fit import FitSettings
 from inference.training.folder import find, read, split
@@ -125,6 +127,17 @@ def train_pictures(
     write(evaluate_records(bundle, records, command=f"vigia model train --pictures {source.name}"), bundle, bundle.path)
     registry.write_manifest(bundle.path, version)
     return version
+
+
+def evaluate_pictures(bundle: ModelBundle, source: Path, watch: Watch) -> Evaluation:
+    """Measure a version on all pictures of `source`, which it must not have been trained on."""
+    entries = find(source)
+    watch.begin("Judging", len(entries))
+    files = [(entry.path.read_bytes(), CLASSES.index(entry.stage), entry.monk) for entry in entries]
+    records = judge_files(files, Predictor(bundle.path), watch.advance)
+    if len(records) < len(entries):
+        watch.say(f"{len(entries) - len(records)} pictures could not be read")
+    return evaluate_records(bundle, records, command=f"vigia model evaluate {bundle.version} --pictures {source.name}")
 
 
 def _encoded(corpus: Corpus) -> list[tuple[bytes, int, int]]:
