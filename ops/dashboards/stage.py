@@ -159,8 +159,8 @@ def stage() -> dashboard.Dashboard:
                 "Transactions",
                 (
                     Query(f"sum(rate(vigia_commits_total{{{STAGE}}}[1m]))", "committed"),
-                    Query(f"sum(rate(vigia_transactions_fenced_total{{{STAGE}}}[1m]))", "fenced"),
-                    Query(f"sum(rate(vigia_transactions_aborted_total{{{STAGE}}}[1m]))", "aborted"),
+                    Query(f"sum(rate(vigia_transactions_fenced_total{{{STAGE}}}[1m])) or vector(0)", "fenced"),
+                    Query(f"sum(rate(vigia_transactions_aborted_total{{{STAGE}}}[1m])) or vector(0)", "aborted"),
                 ),
                 PER_SECOND,
                 "Fenced: another worker took over, as it should after a kill. Aborted: look at the log.",
