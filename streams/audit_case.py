@@ -23,8 +23,9 @@ from schemas.events import (
 from schemas.serde import Serde
 from streams import topics
 from streams.audit_facts import COVERED, INTO, case_in_key, dead_letter_origin
+from streams.audit_fetch import Place, UnreadableError
 from streams.audit_limits import ERASED, home
-from streams.audit_reading import Cluster, Place, UnreadableError, spans
+from streams.audit_reading import Cluster, spans
 from streams.client.received import ReceivedEvent
 from streams.runtime.dead_letter import PREFIX, case_id_of
 

@@ -1,20 +1,13 @@
-"""Reading stretches of topics, committed records only, from a given start to a given end, and then stopping.
-
-An end taken as "written" (the high watermark) is reached only when every transaction before it is decided: a reader
-that gets there has seen all that will ever be visible before it.
-"""
+"""What a look at a cluster needs: offsets of many partitions at once, positions of groups, settings, and records."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
@@ -24,11 +17,10 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
+from streams.audit_fetch import PATIENCE_S, QUIET, Place, Progress, Span, UnreadableError, fetch
+
 #: Seconds a request may take.
 TIMEOUT_S = 30.0
-#: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
-#: ends after 20 s, those of other producers by default after 60 s.
-PATIENCE_S = 90.0
 #: Seconds for which a mere look at a topic waits for transactions that are just being ended.
 MOMENT_S = 3.0
 #: Pause between two looks at a transaction that is still open; they take a few milliseconds.
@@ -46,28 +38,6 @@ _PASSING = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     }
 )
-#: `consume` waits so long for a chunk to fill: longer is lost at the end of every topic, shorter makes chunks small.
-GATHER_S = 0.05
-#: Messages taken from librdkafka at a time; bounds the Python objects alive at once.
-CHUNK = 2_000
-
-Place = tuple[str, int]
-Progress = Callable[[int], None]
-
-_quiet = logging.getLogger("vigia.audit.librdkafka")
-_quiet.setLevel(logging.CRITICAL)
-
-
-class UnreadableError(RuntimeError):
-    """A topic could not be read to its end; one line that says which, and what was in the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Offsets of a partition, the end not included."""
-
-    start: int
-    end: int
 
 
 class Cluster:
@@ -75,7 +45,7 @@ class Cluster:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=_quiet)
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=QUIET)
 
     def partitions(self) -> dict[str, int]:
         """Topic → number of partitions, of every topic."""
@@ -158,17 +128,7 @@ class Cluster:
 
         `progress` is told of offsets passed. Raises UnreadableError when an end cannot be reached.
         """
-        left = {place: span for place, span in spans.items() if span.start < span.end}
-        if not left:
-            return
-        consumer = Consumer(_reading(self.bootstrap_servers), logger=_quiet)
-        try:
-            consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
-            yield from _read(consumer, left, progress)
-        except KafkaException as error:
-            raise UnreadableError(f"reading failed: {error.args[0].str()}") from None
-        finally:
-            consumer.close()
+        return fetch(self.bootstrap_servers, spans, progress)
 
     def _offsets(self, places: Iterable[Place], spec: Any, isolation: Any) -> dict[Place, int]:
         asked = {TopicPartition(*place): spec for place in places}
@@ -184,61 +144,6 @@ class Cluster:
 def spans(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> dict[Place, Span]:
     """What lies between."""
     return {place: Span(starts[place], end) for place, end in ends.items()}
-
-
-def _read(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> Iterator[list[Message]]:
-    at = {place: span.start for place, span in left.items()}
-    heard = time.monotonic()
-    while left:
-        messages = consumer.consume(CHUNK, GATHER_S)
-        if messages:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > PATIENCE_S:
-            topic, partition = min(left)
-            raise UnreadableError(
-                f"{topic}[{partition}] cannot be read beyond offset {at[topic, partition]}: "
-                "an open transaction is in the way, or the broker is away"
-            )
-        chunk: list[Message] = []
-        for message in messages:
-            place = (message.topic(), message.partition())
-            if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
-                if error.retriable() or error.code() == KafkaError._TRANSPORT:
-                    continue
-                raise UnreadableError(f"{place[0]}[{place[1]}]: {error.str()}")
-            if (span := left.get(place)) is None:
-                continue
-            offset = message.offset()
-            if error is None and offset < span.end:
-                chunk.append(message)
-            passed = min(offset + (error is None), span.end)
-            progress(passed - at[place])
-            at[place] = passed
-            if passed >= span.end:
-                del left[place]
-                consumer.incremental_unassign([TopicPartition(*place)])
-        if chunk:
-            yield chunk
-
-
-def _reading(bootstrap_servers: str) -> dict[str, str | int | bool]:
-    return {
-        "bootstrap.servers": bootstrap_servers,
-        # librdkafka wants a name even of a consumer that never joins; no group of this name ever exists.
-        "group.id": "vigia-auditor",
-        "client.id": "vigia-audit",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-        # Retention may delete what comes first while we read.
-        "auto.offset.reset": "earliest",
-        "allow.auto.create.topics": False,
-        # Whoever verifies wants to know of a damaged disk.
-        "check.crcs": True,
-        "queued.max.messages.kbytes": 16_384,
-        "fetch.wait.max.ms": 100,
-    }
 
 
 def _answers(what: str, ask: Callable[[], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:

@@ -27,8 +27,9 @@ from streams.audit_facts import (
     case_in_key,
     dead_letter_origin,
 )
+from streams.audit_fetch import Place, Progress, Span, UnreadableError
 from streams.audit_limits import Limits, home
-from streams.audit_reading import Cluster, Place, Progress, Span, UnreadableError, spans
+from streams.audit_reading import Cluster, spans
 from streams.audit_report import Kind, Report
 
 #: Bytes that verification keeps of a record and of an entry (tests/unit/streams/test_audit_memory.py holds them to it).

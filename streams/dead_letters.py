@@ -16,8 +16,9 @@ from schemas.events import PipelineStage
 from schemas.ids import NAMESPACE
 from streams import topics
 from streams.audit_facts import dead_letter_origin
+from streams.audit_fetch import Place, Span, UnreadableError
 from streams.audit_limits import home
-from streams.audit_reading import Cluster, Place, Span, UnreadableError, spans
+from streams.audit_reading import Cluster, spans
 from streams.runtime.dead_letter import PREFIX, case_id_of, event_id_of
 from streams.runtime.encoding import audit_key
 from streams.runtime.records import Headers, RawInput

@@ -20,7 +20,7 @@ from schemas.registry import Registry
 from schemas.serde import Serde
 from streams.audit_case import CaseReader
 from streams.audit_erase import EraseError, erase, remains
-from streams.audit_reading import UnreadableError
+from streams.audit_fetch import UnreadableError
 from streams.audit_snapshot import MEMORY_BYTES, Auditor, Ready
 from streams.settings import SettingsError
 

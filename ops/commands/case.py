@@ -25,7 +25,7 @@ from schemas.events import (
 from schemas.serde import Serde
 from streams import topics
 from streams.audit_case import CaseReader, Trail, moment
-from streams.audit_reading import UnreadableError
+from streams.audit_fetch import UnreadableError
 from streams.client.received import ReceivedEvent
 from streams.runtime.dead_letter import PREFIX
 from streams.settings import SettingsError

@@ -20,7 +20,7 @@ from schemas.errors import ContractError, UndecodableError
 from schemas.registry import Registry
 from schemas.serde import Serde
 from streams.audit_decoding import FactReader
-from streams.audit_reading import UnreadableError
+from streams.audit_fetch import UnreadableError
 from streams.dead_letters import Address, Audited, DeadLetter, DeadLetters, Filter, NoSuchLetterError
 from streams.dead_letters_redrive import MAX_ATTEMPTS, REFUSED, Outcome, RedriveError, Rules, Status, redrive
 from streams.runtime.encoding import sha256_hex

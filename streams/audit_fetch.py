@@ -1,0 +1,115 @@
+"""Reading stretches of topics, committed records only, from a given start to a given end, and then stopping.
+
+An end taken as "written" (the high watermark) is reached only when every transaction before it is decided: a reader
+that gets there has seen all that will ever be visible before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+#: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
+#: ends after 20 s, those of other producers by default after 60 s.
+PATIENCE_S = 90.0
+#: `consume` waits so long for a chunk to fill: longer is lost at the end of every topic, shorter makes chunks small.
+GATHER_S = 0.05
+#: Messages taken from librdkafka at a time; bounds the Python objects alive at once.
+CHUNK = 2_000
+
+Place = tuple[str, int]
+Progress = Callable[[int], None]
+
+QUIET = logging.getLogger("vigia.audit.librdkafka")
+QUIET.setLevel(logging.CRITICAL)
+
+
+class UnreadableError(RuntimeError):
+    """A topic could not be read to its end; one line that says which, and what was in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets of a partition, the end not included."""
+
+    start: int
+    end: int
+
+
+def fetch(
+    bootstrap_servers: str, spans: Mapping[Place, Span], progress: Progress = lambda _: None
+) -> Iterator[list[Message]]:
+    """The committed records of these stretches, in chunks, each partition in order.
+
+    `progress` is told of offsets passed. Raises UnreadableError when an end cannot be reached.
+    """
+    left = {place: span for place, span in spans.items() if span.start < span.end}
+    if not left:
+        return
+    consumer = Consumer(_reading(bootstrap_servers), logger=QUIET)
+    try:
+        consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
+        yield from _fetch(consumer, left, progress)
+    except KafkaException as error:
+        raise UnreadableError(f"reading failed: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+
+
+def _fetch(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> Iterator[list[Message]]:
+    at = {place: span.start for place, span in left.items()}
+    heard = time.monotonic()
+    while left:
+        messages = consumer.consume(CHUNK, GATHER_S)
+        if messages:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > PATIENCE_S:
+            topic, partition = min(left)
+            raise UnreadableError(
+                f"{topic}[{partition}] cannot be read beyond offset {at[topic, partition]}: "
+                "an open transaction is in the way, or the broker is away"
+            )
+        chunk: list[Message] = []
+        for message in messages:
+            place = (message.topic(), message.partition())
+            if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.retriable() or error.code() == KafkaError._TRANSPORT:
+                    continue
+                raise UnreadableError(f"{place[0]}[{place[1]}]: {error.str()}")
+            if (span := left.get(place)) is None:
+                continue
+            offset = message.offset()
+            if error is None and offset < span.end:
+                chunk.append(message)
+            passed = min(offset + (error is None), span.end)
+            progress(passed - at[place])
+            at[place] = passed
+            if passed >= span.end:
+                del left[place]
+                consumer.incremental_unassign([TopicPartition(*place)])
+        if chunk:
+            yield chunk
+
+
+def _reading(bootstrap_servers: str) -> dict[str, str | int | bool]:
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        # librdkafka wants a name even of a consumer that never joins; no group of this name ever exists.
+        "group.id": "vigia-auditor",
+        "client.id": "vigia-audit",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        # Retention may delete what comes first while we read.
+        "auto.offset.reset": "earliest",
+        "allow.auto.create.topics": False,
+        # Whoever verifies wants to know of a damaged disk.
+        "check.crcs": True,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.wait.max.ms": 100,
+    }
