@@ -32,8 +32,8 @@ EVENTS = 2_000
 PARTITIONS = 4
 WORKERS = 2
 KILLS = 4
-#: Longer than the session timeout of 6 s: another worker has the partitions by then, and what the paused one still holds
-#: must not be written.
+#: Longer than the session timeout of 6 s: another worker has the partitions by then, and what the paused one still
+#: holds must not be written.
 PAUSE_S = 8.0
 COMPACTED = {"cleanup.policy": "compact"}
 HOLDING = re.compile(rb"holding partitions \[([^\]]*)\] of generation (\d+)")
