@@ -22,6 +22,9 @@ from inference.training.network import SIDE
 #: Share of validation wounds that the two rejection measures may decline together. The rest of the 5 % that issue of
 #: abstentions allows is left to the quality limits and to pictures less tidy than the validation set.
 DECLINED: Final = 0.03
+#: Fewest steps of an epoch: a few hundred pictures are cut into smaller batches, or an epoch would be over in two
+#: steps.
+STEPS: Final = 10
 #: Share of the learning rate with which given weights are fine-tuned: the full rate would wash them out in an epoch.
 FINE_TUNING: Final = 0.2
 
@@ -44,6 +47,7 @@ def train_model(
     `start` is the version to fine-tune, looked for in `directory` and then among the packaged ones.
     """
     weights = _start(start, directory) if start else None
+    settings = replace(settings, batch=min(settings.batch, max(8, len(train) // STEPS)))
     if weights:
         settings = replace(settings, learning_rate=settings.learning_rate * FINE_TUNING)
     model = fit(train, validation, settings, start=weights, workdir=workdir, report=report)
