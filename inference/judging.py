@@ -75,8 +75,10 @@ class FeatureStatistics:
 
 def _precision(centred: NDArray[np.float64]) -> Floats:
     covariance = centred.T @ centred / max(1, len(centred) - 1)
-    # A little of the mean variance on the diagonal: dead features would make it singular.
-    ridge = 1e-3 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
+    # A little of the mean variance on the diagonal: dead features would make it singular. Far more where pictures
+    # are few, or directions that they happen not to use would look impossible.
+    share = max(1e-3, (len(covariance) / max(1, len(centred))) ** 2)
+    ridge = share * max(float(np.trace(covariance)) / len(covariance), 1e-12)
     return np.asarray(np.linalg.inv(covariance + ridge * np.eye(len(covariance))), dtype=np.float32)
 
 

@@ -49,6 +49,14 @@ def test_features_unlike_any_class_are_farther_than_those_of_the_classes() -> No
     assert statistics.distance(between).min() > np.quantile(known, 0.99)
 
 
+def test_few_pictures_do_not_make_new_ones_of_the_same_kind_look_impossible() -> None:
+    rng = np.random.default_rng(8)
+    few, new = (rng.normal(0, 1, (120, 96)).astype(np.float32) for _ in range(2))
+    statistics = FeatureStatistics.estimate(few, np.arange(120) % 7, 7)
+    limit = np.quantile(statistics.distance(few[:40]), 0.985)
+    assert (statistics.distance(new) > 3 * abs(limit)).mean() < 0.1
+
+
 def test_a_class_without_pictures_does_not_break_the_statistics() -> None:
     rng = np.random.default_rng(5)
     features = rng.normal(0, 1, (40, 3)).astype(np.float32)

@@ -62,11 +62,22 @@ def test_augmentation_keeps_shape_and_type_and_depends_on_its_seed_alone() -> No
 
 
 def test_a_folder_of_own_pictures_becomes_a_promoted_model(tmp_path: Path) -> None:
-    """The words of docs/model.md, with 7 × 30 pictures and the small network."""
+    """The walk of docs/model.md with 7 × 30 pictures: fine-tuned from the shipped version, it keeps what that knew."""
     pictures, models = tmp_path / "pictures", tmp_path / "models"
     write(pictures, count=210, seed=77)
     runner = CliRunner()
-    arguments = ["train", "--pictures", str(pictures / "metadata.csv"), "--small", "--epochs", "4", "--name", "ward"]
+    shipped = registry.active()
+    arguments = [
+        "train",
+        "--pictures",
+        str(pictures / "metadata.csv"),
+        "--start",
+        shipped,
+        "--epochs",
+        "1",
+        "--name",
+        "ward",
+    ]
     result = runner.invoke(command, [*arguments, "--model-dir", str(models), "--workdir", str(tmp_path / "work")])
     assert result.exit_code == 0, result.output
     (version,) = registry.versions(models)
@@ -77,6 +88,10 @@ def test_a_folder_of_own_pictures_becomes_a_promoted_model(tmp_path: Path) -> No
     assert "CD-" not in card
     settings = json.loads((models / version / "model.json").read_text(encoding="utf-8"))
     assert settings["training"]["origin"]["patients"] == 210
+    assert settings["training"]["started_from"] == shipped
+    measured = json.loads((models / version / "evaluation.json").read_text(encoding="utf-8"))["sets"]["ordinary"]
+    assert measured["pictures"] == 42
+    assert measured["accuracy"]["value"] > 0.8
 
     assert runner.invoke(command, ["promote", version, "--model-dir", str(models)]).exit_code == 0
     shown = json.loads(runner.invoke(command, ["list", "--json", "--model-dir", str(models)]).output)
