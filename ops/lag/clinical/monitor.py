@@ -27,15 +27,29 @@ CHUNK = 2_000
 #: When a stage has passed this many offsets that were not read, they are skipped instead.
 JUMP = 10_000
 
-#: (step, its consumer group, the topic it reads).
-STEPS_READ: tuple[tuple[str, str, str], ...] = (
-    ("inference", "vigia-inference-emergency", topics.CASES_EMERGENCY),
-    ("inference", "vigia-inference-routine", topics.CASES_ROUTINE),
-    ("grading", "vigia-grading", topics.INFERENCES),
-    ("escalation", "vigia-escalation", topics.GRADINGS),
-)
-ESCALATION_TOPICS = frozenset(topics.ESCALATIONS.values())
 AUDITED_STAGES = (b"acknowledgement", b"escalation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where patients are read from."""
+
+    #: (step, its consumer group, the topic it reads).
+    steps: tuple[tuple[str, str, str], ...]
+    escalations: frozenset[str]
+    audit: str
+
+
+PIPELINE = Sources(
+    steps=(
+        ("inference", "vigia-inference-emergency", topics.CASES_EMERGENCY),
+        ("inference", "vigia-inference-routine", topics.CASES_ROUTINE),
+        ("grading", "vigia-grading", topics.INFERENCES),
+        ("escalation", "vigia-escalation", topics.GRADINGS),
+    ),
+    escalations=frozenset(topics.ESCALATIONS.values()),
+    audit=topics.AUDIT,
+)
 
 
 @dataclass(slots=True)
@@ -50,7 +64,15 @@ class _Before:
 class ClinicalMonitor:
     """Not thread-safe: one loop calls `refresh` with the newest view."""
 
-    def __init__(self, bootstrap_servers: str, registry_url: str, look_back_s: float = LOOK_BACK_S) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        registry_url: str,
+        *,
+        sources: Sources = PIPELINE,
+        look_back_s: float = LOOK_BACK_S,
+    ) -> None:
+        self._sources = sources
         self._consumer: Consumer = reading_consumer(bootstrap_servers, {"auto.offset.reset": "earliest"})
         self._registry = Registry(registry_url)
         self._projection = Projection(self._registry)
@@ -96,7 +118,7 @@ class ClinicalMonitor:
 
     def _follow(self, view: View) -> None:
         starts: dict[Partition, int] = {}
-        for step, group, topic in STEPS_READ:
+        for step, group, topic in self._sources.steps:
             for place in _places(view, topic):
                 position = _position(view, group, place)
                 before = self._before.get(place)
@@ -108,7 +130,7 @@ class ClinicalMonitor:
                     starts[place] = position
         fresh = [
             place
-            for topic in (*ESCALATION_TOPICS, topics.AUDIT)
+            for topic in (*self._sources.escalations, self._sources.audit)
             for place in _places(view, topic)
             if place not in self._read_to
         ]
@@ -143,16 +165,16 @@ class ClinicalMonitor:
             return
         topic, offset = place[0], message.offset()
         self._read_to[place] = offset + 1
-        if topic == topics.AUDIT and not _concerns_escalations(message.key()):
+        if topic == self._sources.audit and not _concerns_escalations(message.key()):
             return
         event = self._projection.read(message.value())
         if event is None or event.get("synthetic"):
             return
-        if topic == topics.AUDIT:
+        if topic == self._sources.audit:
             self.escalations.audited(event["stage"], event["outcome"], event["source_event_id"])
-        elif topic in ESCALATION_TOPICS:
+        elif topic in self._sources.escalations:
             self.escalations.raised(_unanswered(event))
-        elif topic != topics.GRADINGS or event["escalations"]:
+        elif event.get("escalations", True):
             self._before[place].queue.add(offset, event["lane"], event["published_at"] // 1_000)
 
     def _pass(self, view: View) -> None:

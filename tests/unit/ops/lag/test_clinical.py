@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.lag.clinical.figures import LANES, PRIORITIES
-from ops.lag.clinical.monitor import STEPS_READ
+from ops.lag.clinical.monitor import PIPELINE
 from ops.lag.clinical.unanswered import ACCEPTED, Escalations, Unanswered
 from ops.lag.clinical.waiting import WaitingQueue
 from ops.lag.expected import PIPELINE_GROUPS
@@ -125,7 +125,7 @@ def test_what_this_package_repeats_of_the_pipeline_is_still_true() -> None:
     assert {AckCode.ACKNOWLEDGED, AckCode.RESOLVED, AckCode.ALREADY_ACKNOWLEDGED} == {
         AckCode(code) for code in ACCEPTED
     }
-    for _, group, topic in STEPS_READ:
+    for _, group, topic in PIPELINE.steps:
         assert topic in PIPELINE_GROUPS[group]
 
 
