@@ -15,6 +15,7 @@ import click
 #: verb → (module:attribute, one line of help shown by `vigia --help`).
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # one line a verb, in the order in which a newcomer meets them
+    "demo": ("ops.commands.demo:command", "The main job on real services, shown and checked to the last input"),
     "up": ("ops.commands.up:up", "Start broker, registry and all stages, and keep them running"),
     "worker": ("ops.commands.worker:worker", "Run one worker of a stage"),
     "publish": ("ops.commands.publish:command", "Put a wound picture, or a folder of them, into the pipeline"),

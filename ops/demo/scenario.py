@@ -1,0 +1,108 @@
+"""What the demo publishes: every class on several skin tones, two emergencies, a broken file, and one case twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from inference.findings import CLASSES
+from inference.synthetic.generator import picture
+from streams.client import NewCase
+
+#: Light, medium and dark: redness is seen differently on each.
+MONK_TONES = (2, 5, 9)
+#: What is known of the patients, in turn.
+CONTEXTS: tuple[dict[str, Any], ...] = (
+    {"age": 85, "diabetes": True, "risk_score": 18, "anatomical_location": "sacrum"},
+    {"age": 78, "braden_score": 11, "anatomical_location": "heel"},
+    {"age": 66, "anticoagulants": True, "anatomical_location": "trochanter"},
+    {"age": 91, "malnutrition": True, "albumin_g_dl": 2.9, "anatomical_location": "ischium"},
+    {"age": 54, "immunosuppression": True, "infection_signs": ["purulent_exudate"], "anatomical_location": "elbow"},
+    {"age": 72, "mobility": "bedridden", "compromised_circulation": True, "anatomical_location": "heel"},
+)
+PICTURE_SIDE = 640
+#: Inputs beside the routine ones: a copy, a broken file, two emergencies.
+SPECIAL = 4
+
+
+class Kind(StrEnum):
+    """What an input is, and so what must become of it."""
+
+    CASE = "case"
+    DUPLICATE = "duplicate"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One input of the demo. `title` says what was drawn; the pipeline never sees it."""
+
+    title: str
+    kind: Kind
+    drawn: str | None
+    emergency: bool
+    case: NewCase
+
+
+def plan(count: int, seed: int, now: datetime) -> Iterator[Planned]:
+    """`count` routine cases first, then what is special: the emergencies come last, to overtake the rest.
+
+    Pictures are drawn as they are asked for.
+    """
+    routine = [_routine(number, seed, now) for number in range(count)]
+    yield from routine
+    again = routine[0]
+    yield Planned(
+        title=f"{again.title}, again", kind=Kind.DUPLICATE, drawn=again.drawn, emergency=False, case=again.case
+    )
+    yield Planned(
+        title="a file that is no picture",
+        kind=Kind.BROKEN,
+        drawn=None,
+        emergency=False,
+        case=NewCase(
+            image=b"%PDF-1.7 scanned by mistake",
+            patient_code="CD-2025-900",
+            captured_at=now - timedelta(minutes=4),
+            accept_unreadable=True,
+        ),
+    )
+    # As the predecessor wrote it.
+    yield _emergency(
+        "stage_4",
+        seed + 1,
+        now - timedelta(minutes=2),
+        patient_code="EMERGENCY-2025-001",
+        context={"age": 85, "diabetes": True, "risk_score": 18},
+        processing_options={"analysis_type": "emergency"},
+    )
+    yield _emergency(
+        "stage_3",
+        seed + 2,
+        now - timedelta(minutes=1),
+        patient_code="CD-2025-902",
+        context={"age": 69, "infection_signs": ["cellulitis", "fever"]},
+        analysis_type="emergency",
+    )
+
+
+def _routine(number: int, seed: int, now: datetime) -> Planned:
+    stage = CLASSES[number % len(CLASSES)]
+    monk = MONK_TONES[(number // len(CLASSES)) % len(MONK_TONES)]
+    drawn = picture(seed, number, stage=stage, monk=monk, size=PICTURE_SIDE)
+    case = NewCase(
+        image=drawn.jpeg(),
+        patient_code=f"CD-2025-{number:03d}",
+        context={**CONTEXTS[number % len(CONTEXTS)], "skin_tone_monk": monk},
+        captured_at=now - timedelta(minutes=30, seconds=number),
+    )
+    return Planned(title=f"{stage}, Monk {monk}", kind=Kind.CASE, drawn=stage, emergency=False, case=case)
+
+
+def _emergency(stage: str, seed: int, captured_at: datetime, **fields: Any) -> Planned:
+    image = picture(seed, 0, stage=stage, monk=5, size=PICTURE_SIDE).jpeg()
+    case = NewCase(image=image, captured_at=captured_at.astimezone(UTC), **fields)
+    return Planned(title=f"{stage}, emergency", kind=Kind.CASE, drawn=stage, emergency=True, case=case)
