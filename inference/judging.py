@@ -63,14 +63,16 @@ class FeatureStatistics:
     def distance(self, features: Floats) -> NDArray[np.float64]:
         """Return the relative Mahalanobis distance (n,) of `features` (n, f): small where a class explains a picture
         best."""
-        values = features.astype(np.float64)
-        apart = values[:, None, :] - self.means[None].astype(np.float64)
-        to_class = np.einsum("nkf,fg,nkg->nk", apart, self.precision.astype(np.float64), apart, optimize=True).min(
-            axis=1
-        )
-        off = values - self.centre
-        to_all = np.einsum("nf,fg,ng->n", off, self.spread.astype(np.float64), off, optimize=True)
-        return np.asarray(to_class - to_all)
+        # Both distances share the quadratic term, so one form of their difference is enough. Plain einsum on
+        # purpose: it leaves BLAS alone, whose threads would spin beside decoding and the network and double the cost
+        # of a picture.
+        off = features.astype(np.float64) - self.centre
+        shifts = self.means.astype(np.float64) - self.centre
+        precision = self.precision.astype(np.float64)
+        directions = np.einsum("kf,fg->kg", shifts, precision)
+        linear = np.einsum("kg,kg->k", directions, shifts) - 2 * np.einsum("ng,kg->nk", off, directions)
+        shared = np.einsum("nf,fg,ng->n", off, precision - self.spread.astype(np.float64), off)
+        return np.asarray(shared + linear.min(axis=1))
 
 
 def _precision(centred: NDArray[np.float64]) -> Floats:
