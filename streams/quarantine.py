@@ -21,13 +21,15 @@ from streams.runtime import dead_letter
 from streams.runtime.encoding import freeze
 from streams.runtime.records import Output, Problem, RawInput, Result
 
-#: Reasons that speak of the event itself; every other reason without `system` speaks of the picture.
+#: Reasons that speak of the event or of our own machinery; every other one speaks of the picture.
 CLINICAL: Mapping[str, ClinicalProblem] = {
     "undecodable": ClinicalProblem.EVENT_UNDECODABLE,
     "registry_unavailable": ClinicalProblem.EVENT_UNDECODABLE,
     "unexpected_event": ClinicalProblem.EVENT_UNDECODABLE,
     "invalid_event": ClinicalProblem.EVENT_INVALID,
-    "stage_failed": ClinicalProblem.EVENT_UNDECODABLE,
+    "stage_failed": ClinicalProblem.PROCESSING_FAILED,
+    # The picture may well be sound: it is we who cannot reach it.
+    "store_unavailable": ClinicalProblem.PROCESSING_FAILED,
 }
 
 

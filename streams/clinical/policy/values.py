@@ -33,6 +33,7 @@ class Problem(StrEnum):
     EVENT_UNDECODABLE = "event_undecodable"
     EVENT_INVALID = "event_invalid"
     IMAGE_UNUSABLE = "image_unusable"
+    PROCESSING_FAILED = "processing_failed"
     ABSTAINED = "abstained"
 
 
