@@ -142,4 +142,6 @@ def _after(story: Story, started: float | None) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"respond by {moment.astimezone():%H:%M}"
+    local = moment.astimezone()
+    today = local.date() == datetime.now().astimezone().date()
+    return f"respond by {local:%H:%M}" if today else f"respond by {local:%d-%m %H:%M}"
