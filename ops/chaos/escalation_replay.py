@@ -1,0 +1,157 @@
+"""The escalations of a case, replayed along its audit: the order of the entries is the order in which things happened.
+
+Each entry is an assertion about a state machine whose rules are pure functions (streams/clinical/clock.py), so each
+event that was published can be computed: an early, missing, doubled or altered one has no place in the replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from ops.chaos.values import Kind, Seen, Verdict, where
+from schemas import ids
+from schemas.events import (
+    AcknowledgementEvent,
+    AuditEntry,
+    EscalationEvent,
+    EscalationType,
+    GradingEvent,
+    PipelineStage,
+)
+from streams.clinical.acknowledgements import on_acknowledgement
+from streams.clinical.clock import MergeCode, merge, on_tick, open_escalation
+from streams.clinical.escalations import OpenEscalation
+from streams.clinical.policy import Policy
+
+_WORDS = {MergeCode.OPENED: "escalated", MergeCode.MERGED: "merged", MergeCode.SUPERSEDED: "superseded"}
+
+
+class CaseReplay:
+    """The state of one case's escalations. Feed it the case's entries in order, then call `finish`."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        gradings: dict[UUID, Seen],
+        acks: dict[UUID, list[Seen]],
+        escalations: dict[UUID, list[Seen]],
+        verdict: Verdict,
+    ) -> None:
+        self._policy, self._verdict = policy, verdict
+        self._gradings, self._acks, self._escalations = gradings, acks, escalations
+        self._open: dict[UUID, OpenEscalation] = {}
+        self._met: set[tuple[UUID, str]] = set()
+        self._answered: set[UUID] = set()
+        self._claimed: set[UUID] = set()
+        self._reached: dict[str, int] = {}
+
+    def run(self, entries: Sequence[AuditEntry]) -> None:
+        """Replay the entries of the escalation stage."""
+        for entry in entries:
+            if entry.stage is PipelineStage.ACKNOWLEDGEMENT:
+                self._acknowledged(entry)
+            elif entry.stage is PipelineStage.ESCALATION:
+                word, kind = entry.outcome.split(":")[:2]
+                if word == "deadline_missed":
+                    self._raised(entry)
+                else:
+                    self._demanded(entry, word, EscalationType(kind))
+
+    def finish(self, until: datetime, late_after: timedelta) -> None:
+        """What the gradings and answers demanded and no entry speaks of; deadlines that passed unseen."""
+        for grading_id, seen in self._gradings.items():
+            for request in seen.event.escalations:
+                if (grading_id, request.type.value) not in self._met:
+                    event_id = ids.escalation_event_id(ids.escalation_id(grading_id, request.type.value), 0)
+                    kind = Kind.UNAUDITED if event_id in self._escalations else Kind.LOST
+                    self._verdict.add(kind, f"{request.type.value} escalation asked for at {where(seen)}")
+        for event_id, records in self._escalations.items():
+            if event_id not in self._claimed:
+                known = records[0].event.source_event_id in self._gradings
+                self._verdict.add(Kind.UNAUDITED if known else Kind.INVENTED, f"escalation at {where(records[0])}")
+        for ack_id, acks in self._acks.items():
+            if ack_id not in self._answered:
+                self._verdict.add(Kind.LOST, f"answer at {where(acks[0])} was never taken")
+        for standing in self._open.values():
+            if not standing.event.synthetic and standing.next_due and standing.next_due + late_after < until:
+                self._verdict.add(Kind.LATE, f"escalation {standing.escalation_id} was never raised")
+
+    def _in_order(self, seen: Seen) -> None:
+        if seen.offset < self._reached.get(seen.topic, -1):
+            self._verdict.add(Kind.DISORDERED, f"{where(seen)} was taken up after a later one")
+        self._reached[seen.topic] = max(seen.offset, self._reached.get(seen.topic, -1))
+
+    def _demanded(self, entry: AuditEntry, word: str, kind: EscalationType) -> None:
+        seen = None if entry.source_event_id is None else self._gradings.get(entry.source_event_id)
+        if seen is None or (request := next((r for r in seen.event.escalations if r.type is kind), None)) is None:
+            self._verdict.add(
+                Kind.INVENTED, f"audit of {entry.topic}: {entry.outcome} without a grading that asks for it"
+            )
+            return
+        grading: GradingEvent = seen.event
+        self._in_order(seen)
+        if (grading.event_id, kind.value) in self._met:
+            self._verdict.add(Kind.DUPLICATED, f"{entry.outcome} twice for {where(seen)}")
+        self._met.add((grading.event_id, kind.value))
+        new = open_escalation(
+            request,
+            grading,
+            escalation_id=ids.escalation_id(grading.event_id, kind.value),
+            event_id=ids.escalation_event_id,
+            ladder=self._policy.escalations[kind].ladder,
+            disclaimer=self._policy.disclaimer,
+            raised_at=grading.graded_at,
+        )
+        standing = next((each for each in self._open.values() if each.event.type is kind), None)
+        code, result = merge(standing, new, event_id=ids.escalation_event_id)
+        if _WORDS[code] != word:
+            self._verdict.add(Kind.WRONG, f"{entry.outcome} where {code.value} was due, for {where(seen)}")
+        if code is MergeCode.MERGED:
+            return
+        if standing is not None:
+            del self._open[standing.escalation_id]
+        self._open[result.escalation_id] = result
+        self._published(result.event)
+
+    def _raised(self, entry: AuditEntry) -> None:
+        records = self._escalations.get(entry.event_id)
+        standing = self._open.get(UUID(entry.attributes["escalation_id"]))
+        if not records or standing is None:
+            kind = Kind.LOST if not records else Kind.WRONG
+            self._verdict.add(kind, f"{entry.outcome} of event {entry.event_id}: nothing was open, or no record")
+            return
+        now = records[0].event.raised_at
+        state, events = on_tick(standing, now, event_id=ids.escalation_event_id)
+        if not events:
+            self._verdict.add(Kind.WRONG, f"{where(records[0])} was raised before its deadline or after an answer")
+            return
+        self._open[state.escalation_id] = state
+        self._published(events[0])
+
+    def _acknowledged(self, entry: AuditEntry) -> None:
+        ack_id = UUID(entry.attributes.get("ack_event_id", str(entry.event_id)))
+        found = self._acks.get(ack_id)
+        if not found:
+            self._verdict.add(Kind.INVENTED, f"answer {ack_id} in the audit was never given")
+            return
+        self._answered.add(ack_id)
+        ack: AcknowledgementEvent = found[0].event
+        outcome = on_acknowledgement(self._open.get(ack.escalation_id), ack)
+        if outcome.code.value != entry.outcome:
+            self._verdict.add(Kind.WRONG, f"answer at {where(found[0])}: {entry.outcome}, not {outcome.code.value}")
+        if outcome.accepted:
+            self._open.pop(ack.escalation_id, None)
+            if outcome.state is not None:
+                self._open[ack.escalation_id] = outcome.state
+
+    def _published(self, expected: EscalationEvent) -> None:
+        records = self._escalations.get(expected.event_id, [])
+        self._claimed.add(expected.event_id)
+        if not records:
+            self._verdict.add(Kind.LOST, f"{expected.type.value} escalation event {expected.event_id}")
+        if len(records) > 1:
+            self._verdict.add(Kind.DUPLICATED, f"{where(records[1])} repeats {where(records[0])}")
+        if any(record.event != expected for record in records):
+            self._verdict.add(Kind.WRONG, f"{where(records[0])} is not what its grading and clock demand")

@@ -1,0 +1,193 @@
+"""The flow of cases: drawn from a seed, published at a steady rate, every record remembered for the verifier."""
+
+from __future__ import annotations
+
+import random
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from confluent_kafka import KafkaException, Producer
+
+from ops.chaos.reference import Reference
+from ops.chaos.values import Sent
+from schemas import ids
+from schemas.events import (
+    AcknowledgementAction,
+    AcknowledgementEvent,
+    CaseEvent,
+    EscalationType,
+    ImageReference,
+    Lane,
+    PatientContext,
+)
+from schemas.serde import Serde
+from streams import topics
+from streams.partitioner import LIBRDKAFKA_PARTITIONER
+
+#: One case in so many is flagged as an emergency, comes again with another picture, is answered by a person.
+EMERGENCY_EVERY, AGAIN_EVERY, ANSWERED_EVERY = 10, 8, 3
+#: A person answers after so many later cases: the escalation is there by then, unless something is broken.
+ANSWER_AFTER = 60
+
+
+@dataclass(slots=True)
+class Load:
+    """Publishes; one thread draws cases, others may add poison and duplicates."""
+
+    bootstrap_servers: str
+    serde: Serde
+    pictures: Sequence[ImageReference]
+    reference: Reference
+    rng: random.Random
+    sent: list[Sent] = field(default_factory=list)
+    published: int = 0
+    _producer: Any = None
+    _acked: list[bool] = field(default_factory=list)
+    _lock: Any = field(default_factory=threading.Lock)
+    _answers: list[tuple[int, CaseEvent]] = field(default_factory=list)
+    _last: CaseEvent | None = None
+
+    def __post_init__(self) -> None:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "delivery.timeout.ms": 300_000,
+                "log_level": 0,
+                **LIBRDKAFKA_PARTITIONER,
+            }
+        )
+
+    def run(self, cases: int, rate: float, stopped: Callable[[], bool]) -> None:
+        """Publish `cases` at `rate` a second; late ones are caught up with, so the rate holds over an interruption."""
+        started = time.monotonic()
+        while self.published < cases and not stopped():
+            wait = started + self.published / rate - time.monotonic()
+            if wait > 0:
+                self._producer.poll(min(wait, 0.05))
+                continue
+            self._next()
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait for the broker's confirmations; what is not confirmed by then stays in doubt."""
+        self._producer.flush(timeout_s)
+        with self._lock:
+            self.sent = [replace(one, acked=ok) for one, ok in zip(self.sent, self._acked, strict=True)]
+
+    def poison(self, draw: float) -> str:
+        """Publish a record that must go to the dead letters; what it was."""
+        case, lane = self._case(Lane.EMERGENCY if draw < 0.3 else Lane.ROUTINE), Lane.ROUTINE
+        lane = case.lane
+        topic = topics.CASES[lane]
+        which = int(draw * 97) % 4
+        if which == 0:
+            self._send(topic, case.case_id, b"no Avro " + case.event_id.bytes, None, {"undecodable"})
+            return "no Avro"
+        if which == 1:
+            value = struct.pack(">bI", 0, 900_000 + int(draw * 10_000)) + case.event_id.bytes
+            self._send(topic, case.case_id, value, None, {"undecodable", "registry_unavailable"})
+            return "unknown schema"
+        if which == 2:
+            bad = replace(case, image=replace(case.image, uri=case.image.uri.rsplit("/", 1)[0] + "/" + "0" * 64))
+            self._send_event(topic, bad, {"image_missing"})
+            return "picture missing"
+        bad = replace(case, image=replace(case.image, sha256="0" * 64))
+        self._send_event(topic, bad, {"hash_mismatch"})
+        return "picture changed"
+
+    def duplicates(self, draw: float, count: int = 20) -> str:
+        """Publish records again that were published before, byte by byte."""
+        with self._lock:
+            known = [one for one in self.sent[-2_000:] if one.topic in topics.CASES.values() and not one.refused]
+        start = int(draw * max(1, len(known) - count))
+        for one in known[start : start + count]:
+            self._produce(one)
+        return f"{len(known[start : start + count])} records again"
+
+    def _next(self) -> None:
+        number = self.published
+        lane = Lane.EMERGENCY if number % EMERGENCY_EVERY == 0 else Lane.ROUTINE
+        case = self._case(lane)
+        if self._last is not None and number % AGAIN_EVERY == AGAIN_EVERY - 1:
+            # The same case again, with a new picture and event: the order within a case is at stake.
+            case = replace(case, case_id=self._last.case_id, lane=self._last.lane)
+        if number % ANSWERED_EVERY == 0 or lane is Lane.EMERGENCY:
+            self._answers.append((number + ANSWER_AFTER, case))
+        self._last = case
+        self._send_event(topics.CASES[case.lane], case, set())
+        self.published += 1
+        while self._answers and self._answers[0][0] <= number:
+            self._answer(self._answers.pop(0)[1])
+
+    def _case(self, lane: Lane) -> CaseEvent:
+        rng, now = self.rng, datetime.now(UTC)
+        case_id = UUID(int=rng.getrandbits(128), version=4)
+        return CaseEvent(
+            event_id=UUID(int=rng.getrandbits(128), version=4),
+            case_id=case_id,
+            lane=lane,
+            captured_at=now,
+            published_at=now,
+            patient_token=None if rng.random() < 0.05 else f"{rng.getrandbits(256):064x}",
+            image=rng.choice(self.pictures),
+            context=PatientContext(
+                age=rng.randrange(18, 100),
+                diabetes=rng.random() < 0.3,
+                anticoagulants=rng.random() < 0.2,
+                malnutrition=rng.random() < 0.2,
+                braden_score=rng.randrange(6, 24),
+                mucosal=rng.random() < 0.02 or None,
+            ),
+            producer="chaos",
+        )
+
+    def _answer(self, case: CaseEvent) -> None:
+        # The escalation's id follows from the case's, so nothing has to be read to answer it. The highest role of the
+        # ladder may answer whatever level it has reached; what is not open is refused, and that is audited too.
+        grading = self.reference.grading_id(self.reference.inference_id(case))
+        kind = self.rng.choice(
+            [EscalationType.EMERGENCY, EscalationType.SPECIALIST_REVIEW, EscalationType.HUMAN_REVIEW]
+        )
+        resolve = self.rng.random() < 0.5
+        event = AcknowledgementEvent(
+            event_id=UUID(int=self.rng.getrandbits(128), version=4),
+            case_id=case.case_id,
+            escalation_id=ids.escalation_id(grading, kind.value),
+            action=AcknowledgementAction.RESOLVE if resolve else AcknowledgementAction.ACKNOWLEDGE,
+            role=self.reference.policy.escalations[kind].ladder[-1],
+            acknowledged_at=datetime.now(UTC),
+        )
+        self._send_event(topics.ACKNOWLEDGEMENTS, event, set())
+
+    def _send_event(self, topic: str, event: Any, refused: set[str]) -> None:
+        self._send(topic, event.case_id, self.serde.encode(event, topic), event, refused)
+
+    def _send(self, topic: str, key: UUID, value: bytes, event: Any, refused: set[str]) -> None:
+        self._produce(Sent(topic=topic, key=str(key).encode(), value=value, event=event, refused=frozenset(refused)))
+
+    def _produce(self, one: Sent) -> None:
+        with self._lock:
+            at = len(self.sent)
+            self.sent.append(one)
+            self._acked.append(False)
+        while True:
+            try:
+                self._producer.produce(one.topic, one.value, key=one.key, on_delivery=partial(self._delivered, at))
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException:
+                return
+            else:
+                self._producer.poll(0)
+                return
+
+    def _delivered(self, at: int, error: Any, message: Any) -> None:
+        self._acked[at] = error is None

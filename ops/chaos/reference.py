@@ -1,0 +1,117 @@
+"""What must come out, computed from what went in by pure functions: the reference that the pipeline is held against.
+
+Only times that the pipeline takes from its clock are read from its own records; everything else is computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from inference.findings import Finding as ModelFinding
+from inference.findings import ImageProblem
+from schemas import ids
+from schemas.events import (
+    CaseEvent,
+    Finding,
+    GradingEvent,
+    GradingKind,
+    InferenceEvent,
+    ModelStatus,
+    Region,
+    StageClass,
+)
+from streams.clinical.decide import decide
+from streams.clinical.policy import Policy
+from streams.gradings import grading_event
+from streams.quarantine import Quarantine
+from streams.runtime.records import Problem, RawInput
+from streams.topics import CASES
+
+#: SHA-256 (hex) of a picture → what the model says of it.
+Predict = Callable[[str], ModelFinding | ImageProblem]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The model and the policy in force."""
+
+    predict: Predict
+    model_version: str
+    policy: Policy
+
+    def inference_id(self, case: CaseEvent) -> UUID:
+        """Id of the inference on a case."""
+        return ids.derived_id(case.event_id, "inference", self.model_version)
+
+    def grading_id(self, inference_id: UUID) -> UUID:
+        """Id of the decision on an inference."""
+        return ids.derived_id(inference_id, "grading", f"{self.policy.version}+{self.policy.hash[:12]}")
+
+    def inference(self, case: CaseEvent, got: InferenceEvent) -> InferenceEvent:
+        """The inference on a case; clock times and the picture that explains are those of `got`."""
+        said = self.predict(case.image.sha256)
+        assert isinstance(said, ModelFinding), "a picture that is none goes to the dead letters"
+        return InferenceEvent(
+            event_id=self.inference_id(case),
+            case_id=case.case_id,
+            source_event_id=case.event_id,
+            lane=case.lane,
+            captured_at=case.captured_at,
+            published_at=case.published_at,
+            taken_up_at=got.taken_up_at,
+            inferred_at=got.inferred_at,
+            patient_token=case.patient_token,
+            image=case.image,
+            context=case.context,
+            findings=(_finding(said),),
+            model_version=self.model_version,
+            model_status=ModelStatus.ABSTAINED if said.stage is None else ModelStatus.JUDGED,
+            heat_map=got.heat_map,
+            synthetic=case.synthetic,
+        )
+
+    def grading(self, inference: InferenceEvent, got: GradingEvent) -> GradingEvent:
+        """The decision on an inference, made at `got.graded_at`."""
+        decision = decide(
+            self.policy,
+            inference.findings,
+            inference.context,
+            model_status=inference.model_status,
+            lane=inference.lane,
+            has_patient_token=inference.patient_token is not None,
+        )
+        return grading_event(
+            decision,
+            event_id=self.grading_id(inference.event_id),
+            case_id=inference.case_id,
+            source_event_id=inference.event_id,
+            kind=GradingKind.DECISION,
+            lane=inference.lane,
+            captured_at=inference.captured_at,
+            published_at=inference.published_at,
+            graded_at=got.graded_at,
+            patient_token=inference.patient_token,
+            image=inference.image,
+            model_version=inference.model_version,
+            synthetic=inference.synthetic,
+        )
+
+    def quarantine(self, raw: RawInput, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:
+        """What asks people to look at an input that went to the dead letters."""
+        lane = next(lane for lane, topic in CASES.items() if topic == raw.topic)
+        asked = Quarantine(self.policy).grading(raw, case, Problem(reason=reason, detail=""), lane)
+        return asked if got is None else replace(asked, graded_at=got.graded_at)
+
+
+def _finding(said: ModelFinding) -> Finding:
+    region = said.region
+    return Finding(
+        stage=None if said.stage is None else StageClass(said.stage),
+        confidence=said.confidence,
+        probabilities=dict(said.probabilities),
+        abstained=said.abstained,
+        quality=dict(said.quality),
+        region=None if region is None else Region(x=region.x, y=region.y, w=region.w, h=region.h),
+    )

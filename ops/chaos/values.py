@@ -1,0 +1,119 @@
+"""What a campaign knows: what was sent, what came out, what was broken when, and what the verifier found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: Findings kept with their text; of more only the number is kept.
+FINDINGS_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A record that was published. `event` is None where its bytes are no event."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    event: Any = None
+    #: False where the broker never confirmed: it may be on the topic or not, and both are in order.
+    acked: bool = True
+    #: Reason codes of which a dead letter must name one; empty for what must be processed.
+    refused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A committed record. `event` is None for dead letters and for what is no event."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+    event: Any = None
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where it lies."""
+        return self.topic, self.partition, self.offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excuse:
+    """A time (epoch seconds) in which cases may go to people because a dependency was away."""
+
+    reason: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A fault that was done: `start` and `end` in epoch seconds (equal for what takes no time)."""
+
+    kind: str
+    target: str
+    start: float
+    end: float
+
+
+class Kind(StrEnum):
+    """What can be wrong."""
+
+    LOST = "lost"
+    """Something that must have come out did not."""
+    DUPLICATED = "duplicated"
+    """One decision was written twice."""
+    WRONG = "wrong"
+    """What came out is not what the inputs demand."""
+    DISORDERED = "out_of_order"
+    """Results of one case are not in the order of its inputs."""
+    INVENTED = "invented"
+    """Something came out that nothing went in for."""
+    UNAUDITED = "unaudited"
+    """A record without its audit entry."""
+    BROKEN_LINK = "broken_link"
+    """An audit entry whose hashes do not lead to its record or to that record's cause."""
+    LATE = "late"
+    """An escalation, or its raising after a missed deadline, came later than the limit."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What the verifier found; `counted` is in order and only counted."""
+
+    counts: Counter[Kind] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+
+    def add(self, kind: Kind, detail: str) -> None:
+        """Count a finding. The detail names topics, offsets and ids, never a patient."""
+        self.counts[kind] += 1
+        if len(self.findings) < FINDINGS_KEPT:
+            self.findings.append(f"{kind.value}: {detail}")
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.counts
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report; every kind is named, also at zero."""
+        return {
+            "clean": self.clean,
+            "counts": {kind.value: self.counts[kind] for kind in Kind},
+            "counted": dict(sorted(self.counted.items())),
+            "findings": self.findings,
+        }
+
+
+def where(seen: Seen) -> str:
+    """A record's place for a finding."""
+    return f"{seen.topic}[{seen.partition}]@{seen.offset}"

@@ -1,0 +1,91 @@
+"""Workers that a campaign may add, take away, kill and stop, each kept running by a supervisor of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ops.embedded.process import ChildProcess
+from ops.programs import PROGRAMS, Program
+from ops.supervisor import State, Supervisor
+from ops.up import WORKER_GRACE_S
+
+STAGES: tuple[Program, ...] = tuple(program for program in PROGRAMS if program.is_worker)
+
+
+class Workers:
+    """All workers. Safe to call from the threads of several faults."""
+
+    def __init__(self, run_dir: Path, environment: Mapping[str, str], tell: Callable[[str], None]) -> None:
+        self._run_dir, self._tell = run_dir, tell
+        self._environment = {**os.environ, **environment}
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[Program, ChildProcess, Supervisor]] = {}
+        self._started = 0
+
+    def add(self, program: Program) -> str:
+        """One more worker of a stage; its name."""
+        with self._lock:
+            self._started += 1
+            name = f"{program.name}-{self._started}"
+            target = self._run_dir / "targets" / f"{name}.json"
+            child = ChildProcess(
+                name,
+                [sys.executable, "-P", "-m", "ops", *program.arguments, "--metrics-target", str(target)],
+                log=self._run_dir / "logs" / f"{name}.log",
+                env=self._environment,
+                grace_s=WORKER_GRACE_S,
+                background=program.background,
+            )
+            self._running[name] = program, child, Supervisor([child], self._tell).start()
+            return name
+
+    def remove(self, name: str) -> None:
+        """Let one go gracefully."""
+        with self._lock:
+            _, _, supervisor = self._running.pop(name)
+        supervisor.stop()
+
+    def names(self) -> list[str]:
+        """Every worker, oldest first."""
+        with self._lock:
+            return list(self._running)
+
+    def of(self, program: Program) -> list[str]:
+        """The workers of a stage, oldest first."""
+        with self._lock:
+            return [name for name, (its, _, _) in self._running.items() if its is program]
+
+    def signal(self, name: str, number: signal.Signals) -> bool:
+        """Send a worker a signal; False where it is not running just now."""
+        with self._lock:
+            if name not in self._running:
+                return False
+            status = self._running[name][2].statuses()[0]
+        if status.state is not State.RUNNING or status.pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(status.pid, number)
+            return True
+        return False
+
+    def restarts(self) -> int:
+        """How often workers were started again."""
+        with self._lock:
+            return sum(supervisor.statuses()[0].restarts for _, _, supervisor in self._running.values())
+
+    def stop(self) -> None:
+        """End all of them together."""
+        with self._lock:
+            entries = list(self._running.values())
+            self._running.clear()
+        threads = [threading.Thread(target=supervisor.stop) for _, _, supervisor in entries]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
