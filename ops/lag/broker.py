@@ -35,6 +35,7 @@ class BrokerObserver:
     """Reads offsets, groups and topics; writes nothing and joins nothing."""
 
     def __init__(self, bootstrap_servers: str, topics: str = ".*", groups: str = ".*") -> None:
+        self._bootstrap_servers = bootstrap_servers
         self._admin = admin_client(bootstrap_servers)
         self._topics = re.compile(topics)
         self._groups = re.compile(groups)
@@ -62,6 +63,9 @@ class BrokerObserver:
                 bounds=self._bounds(places),
             )
         except KafkaException as error:
+            # librdkafka 2.16 asks the connection of a coordinator that has restarted for ever, and is never answered;
+            # a new client finds it at once.
+            self._admin = admin_client(self._bootstrap_servers)
             raise BrokerAwayError(f"the broker did not answer: {error.args[0].str()}") from None
 
     def _look_at_topics(self, names: list[str]) -> dict[str, Topic]:
