@@ -60,7 +60,8 @@ def _check_entry(
     if entry.input_hash is not None and entry.input_hash not in known:
         verdict.add(Kind.BROKEN_LINK, f"{where(record)} was derived from nothing of its case")
     first = entry.stage in (PipelineStage.INFERENCE, PipelineStage.GRADING) or entry.outcome.startswith("escalated:")
-    if first and entry.source_event_id in source and entry.input_hash not in source[entry.source_event_id]:
+    cause = entry.source_event_id
+    if first and cause is not None and cause in source and entry.input_hash not in source[cause]:
         verdict.add(Kind.BROKEN_LINK, f"{where(record)} names another cause than its hash")
 
 

@@ -86,9 +86,7 @@ class CaseReplay:
     def _demanded(self, entry: AuditEntry, word: str, kind: EscalationType) -> None:
         seen = None if entry.source_event_id is None else self._gradings.get(entry.source_event_id)
         if seen is None or (request := next((r for r in seen.event.escalations if r.type is kind), None)) is None:
-            self._verdict.add(
-                Kind.INVENTED, f"audit of {entry.topic}: {entry.outcome} without a grading that asks for it"
-            )
+            self._verdict.add(Kind.INVENTED, f"audit says {entry.outcome}, and no grading asked for it")
             return
         grading: GradingEvent = seen.event
         self._in_order(seen)

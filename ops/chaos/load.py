@@ -35,6 +35,7 @@ from streams.partitioner import LIBRDKAFKA_PARTITIONER
 EMERGENCY_EVERY, AGAIN_EVERY, ANSWERED_EVERY = 10, 8, 3
 #: A person answers after so many later cases: the escalation is there by then, unless something is broken.
 ANSWER_AFTER = 60
+ANSWERED = (EscalationType.EMERGENCY, EscalationType.SPECIALIST_REVIEW, EscalationType.HUMAN_REVIEW)
 
 
 @dataclass(slots=True)
@@ -84,9 +85,9 @@ class Load:
 
     def poison(self, draw: float) -> str:
         """Publish a record that must go to the dead letters; what it was."""
-        case, lane = self._case(Lane.EMERGENCY if draw < 0.3 else Lane.ROUTINE), Lane.ROUTINE
-        lane = case.lane
-        topic = topics.CASES[lane]
+        rng = random.Random(draw)  # noqa: S311 - repeatable on purpose
+        case = self._case(Lane.EMERGENCY if draw < 0.3 else Lane.ROUTINE, rng)
+        topic = topics.CASES[case.lane]
         which = int(draw * 97) % 4
         if which == 0:
             self._send(topic, case.case_id, b"no Avro " + case.event_id.bytes, None, {"undecodable"})
@@ -115,7 +116,7 @@ class Load:
     def _next(self) -> None:
         number = self.published
         lane = Lane.EMERGENCY if number % EMERGENCY_EVERY == 0 else Lane.ROUTINE
-        case = self._case(lane)
+        case = self._case(lane, self.rng)
         if self._last is not None and number % AGAIN_EVERY == AGAIN_EVERY - 1:
             # The same case again, with a new picture and event: the order within a case is at stake.
             case = replace(case, case_id=self._last.case_id, lane=self._last.lane)
@@ -127,8 +128,8 @@ class Load:
         while self._answers and self._answers[0][0] <= number:
             self._answer(self._answers.pop(0)[1])
 
-    def _case(self, lane: Lane) -> CaseEvent:
-        rng, now = self.rng, datetime.now(UTC)
+    def _case(self, lane: Lane, rng: random.Random) -> CaseEvent:
+        now = datetime.now(UTC)
         case_id = UUID(int=rng.getrandbits(128), version=4)
         return CaseEvent(
             event_id=UUID(int=rng.getrandbits(128), version=4),

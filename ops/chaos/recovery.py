@@ -22,9 +22,9 @@ class Recovery:
 def recoveries(faults: Sequence[Fault], seen: Sequence[Seen]) -> list[Recovery]:
     """The recovery of each fault, in the order of their start.
 
-    A case feels a fault when it was on its way at its start, or was published before the next fault began. The recovery
-    is the longest wait of those, counted from the fault (or from the case's publishing, where that is later) to when its
-    first decision was written. What the fault before has left waiting counts too: the number is never flattered.
+    A case feels a fault when it was on its way at its start, or was published before the next fault began. The
+    recovery is the longest wait of those, counted from the fault (or from the case's publishing, where that is later)
+    to when its first decision was written. What the fault before has left waiting counts too.
     """
     waits: dict[bytes, tuple[float, float]] = {}
     for record in seen:

@@ -1,4 +1,4 @@
-"""The verifier: inputs and committed records in, everything that is wrong out. Pure: it reads no broker and no clock."""
+"""The verifier: inputs and committed records in, everything that is wrong out. Pure: no broker, no clock."""
 
 from __future__ import annotations
 
@@ -188,9 +188,7 @@ class _Verification:
                     self.verdict.add(Kind.WRONG, f"{where(record)} cannot be read")
 
     def _escalate(self) -> None:
-        parts: dict[UUID, tuple[list[Seen], list[Seen], list[Seen], list[AuditEntry]]] = defaultdict(
-            lambda: ([], [], [], [])
-        )
+        parts: dict[UUID, tuple[list[Any], ...]] = defaultdict(lambda: ([], [], [], []))
         escalations = [record for topic in topics.ESCALATIONS.values() for record in self._by_topic[topic]]
         refused = self._letters
         acks = [record for record in self._by_topic[topics.ACKNOWLEDGEMENTS] if record.place not in refused]

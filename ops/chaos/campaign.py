@@ -1,0 +1,227 @@
+"""A campaign from the first broker's start to the verdict; afterwards nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from inference.predictor import Predictor
+from inference.synthetic.generator import picture
+from ops.chaos.faults import Faults
+from ops.chaos.load import Load
+from ops.chaos.reader import lag, read_all
+from ops.chaos.recovery import Recovery, percentile, recoveries
+from ops.chaos.reference import Reference
+from ops.chaos.schedule import schedule
+from ops.chaos.values import Fault, Verdict
+from ops.chaos.verify import Limits, verify
+from ops.chaos.workers import STAGES, Workers
+from ops.up import Options, System
+from schemas.events import ImageReference
+from schemas.serde import Serde
+from streams.audit_reading import Cluster, UnreadableError
+from streams.audit_snapshot import Auditor
+from streams.images import ImageStore
+from streams.policy_file import load_policy
+
+#: Distinct pictures: the verifier runs the model once on each, the pipeline on every case.
+PICTURES = 42
+#: After the last case the pipeline is quiet when no stage has gained on its inputs for so long.
+QUIET_S = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a campaign is."""
+
+    seed: int = 1
+    faults: int = 20
+    cases: int = 2_000
+    rate: float = 20.0
+    brokers: int = 3
+    workers: int = 2
+    late_after_s: float = 60.0
+    #: Publishing ends after so long, however many cases are out.
+    duration_s: float = 3_600.0
+    #: How long the pipeline may take to come to rest afterwards.
+    settle_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    plan: Plan
+    verdict: Verdict
+    audit: dict[str, Any]
+    recoveries: Sequence[Recovery]
+    cases: int
+    records: int
+    seconds: float
+    restarts: int
+    settled: bool
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was wrong, by the verifier and by the audit's own verification."""
+        return self.verdict.clean and bool(self.audit.get("clean")) and self.settled
+
+    def as_json(self) -> dict[str, Any]:
+        """The report."""
+        waits = [each.seconds for each in self.recoveries if each.cases]
+        kinds = sorted({each.fault.kind for each in self.recoveries})
+        of_kind = {kind: [r.seconds for r in self.recoveries if r.fault.kind == kind] for kind in kinds}
+        return {
+            "clean": self.clean,
+            "plan": asdict(self.plan),
+            "cases": self.cases,
+            "faults": len(self.recoveries),
+            "records_read": self.records,
+            "seconds": round(self.seconds, 1),
+            "worker_restarts": self.restarts,
+            "settled": self.settled,
+            "verdict": self.verdict.as_json(),
+            "audit_verify": {name: self.audit.get(name) for name in ("clean", "entries", "broken", "notes")},
+            "recovery_s": _summary(waits),
+            "recovery_by_fault_s": {kind: _summary(values) for kind, values in of_kind.items()},
+            "fault_log": [
+                {"kind": r.fault.kind, "target": r.fault.target, "at": round(r.fault.start, 3), "felt_by": r.cases}
+                | {"recovery_s": round(r.seconds, 3)}
+                for r in self.recoveries
+            ],
+        }
+
+
+def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Run a campaign. `tell` gets lines, `show` what is going on now. Raises EmbeddedError, UnreadableError."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="vigia-chaos-", ignore_cleanup_errors=True) as folder:
+        run_dir = Path(folder)
+        options = Options(run_dir=run_dir / "run", brokers=plan.brokers, programs=())
+        # Nothing of this user's environment: a campaign breaks only what it has started itself.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
+        env |= {"XDG_DATA_HOME": str(run_dir), "VIGIA_HEAT_MAPS": "off"}
+        show("starting brokers and registry")
+        with System(options, tell, env=env) as system:
+            workers = Workers(run_dir / "run", {**env, **system.environment}, tell)
+            try:
+                return _run(plan, system, workers, tell, show, started)
+            finally:
+                workers.stop()
+
+
+def _run(
+    plan: Plan,
+    system: System,
+    workers: Workers,
+    tell: Callable[[str], None],
+    show: Callable[[str], None],
+    started: float,
+) -> Outcome:
+    settings = system.settings
+    serde = Serde(settings.schema_registry_url)
+    store = ImageStore.from_settings(settings)
+    pictures, reference = _reference(store, plan.seed)
+    for program in STAGES:
+        for _ in range(plan.workers):
+            workers.add(program)
+    rng = random.Random(plan.seed)  # noqa: S311 - repeatable on purpose
+    load = Load(settings.bootstrap_servers, serde, pictures, reference, rng)
+    faults = Faults(system, workers, load, system.run_dir / "images", tell)
+    end = threading.Event()
+    deadline = time.monotonic() + plan.duration_s
+    thread = threading.Thread(
+        target=load.run, args=(plan.cases, plan.rate, lambda: end.is_set() or time.monotonic() > deadline)
+    )
+    thread.start()
+    try:
+        for planned in schedule(plan.seed, plan.faults):
+            while thread.is_alive() and load.published < planned.at * plan.cases:
+                show(_progress(plan, load, faults.done, workers))
+                time.sleep(0.1)
+            if not thread.is_alive():
+                break
+            faults.start(planned)
+        while thread.is_alive():
+            show(_progress(plan, load, faults.done, workers))
+            thread.join(0.2)
+        faults.finish()
+    finally:
+        end.set()
+        thread.join()
+        faults.cancel()
+    load.flush(60.0)
+    show("waiting until every stage has read to its end")
+    cluster = Cluster(settings.bootstrap_servers)
+    settled = _settle(lambda: lag(settings, cluster), plan.settle_s)
+    if not settled:
+        tell(f"the pipeline did not come to rest within {plan.settle_s:.0f} s")
+    restarts = workers.restarts()
+    show("reading every topic")
+    seen = read_all(settings, serde)
+    until = datetime.now(UTC)
+    show(f"verifying {len(seen)} records")
+    limits = Limits(until=until, late_after=timedelta(seconds=plan.late_after_s), excuses=tuple(faults.excuses))
+    verdict = verify(load.sent, seen, reference, limits)
+    show("verifying the audit chain")
+    audit = Auditor(settings.bootstrap_servers, serde.registry).verify().as_json()
+    return Outcome(
+        plan=plan,
+        verdict=verdict,
+        audit=audit,
+        recoveries=recoveries(faults.done, seen),
+        cases=load.published,
+        records=len(seen),
+        seconds=time.monotonic() - started,
+        restarts=restarts,
+        settled=settled,
+    )
+
+
+def _reference(store: ImageStore, seed: int) -> tuple[list[ImageReference], Reference]:
+    predictor = Predictor.load()
+    pictures = [store.put(picture(seed=seed, index=index, size=160).jpeg()) for index in range(PICTURES)]
+    judged = predictor.predict([store.fetch(each) for each in pictures])
+    said = {each.sha256: finding for each, finding in zip(pictures, judged, strict=True)}
+    version = predictor.model_version
+    predictor.close()
+    return pictures, Reference(predict=said.__getitem__, model_version=version, policy=load_policy(None))
+
+
+def _settle(waiting: Callable[[], int], patience_s: float) -> bool:
+    """Whether the lag stood still near zero for a while. Markers of transactions keep it a little above."""
+    deadline, best, since = time.monotonic() + patience_s, None, time.monotonic()
+    while time.monotonic() < deadline:
+        try:
+            now = waiting()
+        except UnreadableError:
+            now = -1
+        if now != best:
+            best, since = now, time.monotonic()
+        elif now >= 0 and time.monotonic() - since > QUIET_S:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _progress(plan: Plan, load: Load, done: Sequence[Fault], workers: Workers) -> str:
+    last = f", last: {done[-1].kind} ({done[-1].target})" if done else ""
+    count = len(workers.names())
+    return f"{load.published} of {plan.cases} cases, {len(done)} of {plan.faults} faults{last}, {count} workers"
+
+
+def _summary(seconds: Sequence[float]) -> dict[str, float]:
+    return {
+        "count": len(seconds),
+        "p50": round(percentile(seconds, 0.5), 3),
+        "p99": round(percentile(seconds, 0.99), 3),
+        "max": round(max(seconds, default=0.0), 3),
+    }

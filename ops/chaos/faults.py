@@ -1,0 +1,158 @@
+"""Doing what the schedule says: each fault in a thread of its own, so that a pause does not stop the next one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from ops.chaos.load import Load
+from ops.chaos.schedule import FaultKind, Planned
+from ops.chaos.values import Excuse, Fault
+from ops.chaos.workers import STAGES, Workers
+from ops.embedded.errors import EmbeddedError
+from ops.embedded.process import ChildProcess
+from ops.up import System
+
+#: Session timeout 6 s, and time for the others to have taken over.
+ZOMBIE_S = 9.0
+#: Longer than the broker's session (2 s of three brokers): the others elect new leaders meanwhile.
+BROKER_PAUSE_S = 4.0
+REGISTRY_PAUSE_S = 8.0
+#: Longer than an emergency waits for its picture (5 s), shorter than a routine case does (30 s).
+STORE_AWAY_S = 7.0
+#: An emergency's patience, and a margin: so long after the store came back a dead letter may still speak of it.
+STORE_EXCUSED_S = 20.0
+#: A stage never has more workers than there are partitions.
+MOST_WORKERS = 3
+
+_T = TypeVar("_T")
+
+
+class Faults:
+    """Does planned faults on a running system and remembers when each was."""
+
+    def __init__(self, system: System, workers: Workers, load: Load, images: Path, tell: Callable[[str], None]) -> None:
+        self.done: list[Fault] = []
+        self.excuses: list[Excuse] = []
+        self._system, self._workers, self._load, self._images, self._tell = system, workers, load, images, tell
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="fault")
+        self._end = threading.Event()
+        # One service fault at a time: with two of three brokers away nothing can be written, which is known.
+        self._service, self._store = threading.Lock(), threading.Lock()
+
+    def start(self, planned: Planned) -> None:
+        """Do a fault in the background."""
+        self._pool.submit(self._do, planned)
+
+    def finish(self) -> None:
+        """Wait until every fault is over and undone."""
+        self._pool.shutdown(wait=True)
+
+    def cancel(self) -> None:
+        """Undo what is under way at once."""
+        self._end.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _do(self, planned: Planned) -> None:
+        started = time.time()
+        try:
+            target = self._act(planned)
+        except (EmbeddedError, OSError) as error:
+            target = f"not done: {type(error).__name__}"
+        if target:
+            self.done.append(Fault(kind=planned.kind.value, target=target, start=started, end=time.time()))
+            self._tell(f"{planned.kind.value}: {target}")
+
+    def _act(self, planned: Planned) -> str:
+        match planned.kind:
+            case FaultKind.KILL_WORKER:
+                return self._kill_worker(planned.draw)
+            case FaultKind.PAUSE_WORKER:
+                return self._pause_worker(planned.draw)
+            case FaultKind.KILL_BROKER | FaultKind.PAUSE_BROKER:
+                assert self._system.kafka is not None
+                broker = _pick(self._system.kafka.brokers, planned.draw).process
+                return self._on_service(broker, BROKER_PAUSE_S if planned.kind is FaultKind.PAUSE_BROKER else None)
+            case FaultKind.KILL_REGISTRY | FaultKind.PAUSE_REGISTRY:
+                assert self._system.registry is not None
+                pause = REGISTRY_PAUSE_S if planned.kind is FaultKind.PAUSE_REGISTRY else None
+                return self._on_service(self._system.registry.process, pause)
+            case FaultKind.STORE_AWAY:
+                return self._store_away()
+            case FaultKind.SCALE_UP | FaultKind.SCALE_DOWN:
+                return self._scale(planned)
+            case FaultKind.POISON:
+                return self._load.poison(planned.draw)
+            case FaultKind.DUPLICATES:
+                return self._load.duplicates(planned.draw)
+            case FaultKind.RESTART_ALL:
+                return self._restart_all()
+
+    def _kill_worker(self, draw: float) -> str:
+        name = _pick(self._workers.names(), draw)
+        return name if self._workers.signal(name, signal.SIGKILL) else ""
+
+    def _pause_worker(self, draw: float) -> str:
+        name = _pick(self._workers.names(), draw)
+        if not self._workers.signal(name, signal.SIGSTOP):
+            return ""
+        self._end.wait(ZOMBIE_S)
+        self._workers.signal(name, signal.SIGCONT)
+        return name
+
+    def _on_service(self, child: ChildProcess, pause_s: float | None) -> str:
+        with self._service:
+            if not child.running:
+                return ""
+            if pause_s is None:
+                # Only the signal: its supervisor notices and starts it again.
+                child.signal(signal.SIGKILL)
+                self._end.wait(4.0)
+            else:
+                child.pause()
+                self._end.wait(pause_s)
+                child.resume()
+        return child.name
+
+    def _store_away(self) -> str:
+        away = self._images.with_name("images-away")
+        with self._store:
+            started = time.time()
+            self._images.rename(away)
+            try:
+                self._end.wait(STORE_AWAY_S)
+            finally:
+                away.rename(self._images)
+            self.excuses.append(Excuse(reason="store_unavailable", start=started, end=time.time() + STORE_EXCUSED_S))
+        return f"{STORE_AWAY_S:.0f} s"
+
+    def _scale(self, planned: Planned) -> str:
+        program = _pick(STAGES, planned.draw)
+        names = self._workers.of(program)
+        up = planned.kind is FaultKind.SCALE_UP
+        # Where the bound is reached, the other way: a fault is done, not skipped.
+        if (up and len(names) < MOST_WORKERS) or len(names) <= 1:
+            return f"{self._workers.add(program)} joins"
+        self._workers.remove(names[0])
+        return f"{names[0]} leaves"
+
+    def _restart_all(self) -> str:
+        with self._service:
+            for name in self._workers.names():
+                self._workers.signal(name, signal.SIGKILL)
+            assert self._system.kafka is not None
+            assert self._system.registry is not None
+            for child in (*(broker.process for broker in self._system.kafka.brokers), self._system.registry.process):
+                if child.running:
+                    child.signal(signal.SIGKILL)
+            self._end.wait(6.0)
+        return "workers, brokers, registry"
+
+
+def _pick(items: Sequence[_T], draw: float) -> _T:
+    return items[min(len(items) - 1, int(draw * len(items)))]

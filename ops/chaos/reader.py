@@ -1,0 +1,57 @@
+"""Every committed record of every topic that the verifier looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ops.chaos.values import Seen
+from schemas.errors import ContractError
+from schemas.serde import Serde
+from streams import topics
+from streams.audit_reading import Cluster, spans
+from streams.audit_snapshot import READERS
+from streams.settings import Settings
+
+READ = tuple(topic for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS)
+
+
+def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] = lambda _: None) -> list[Seen]:
+    """The records, read_committed, up to what is written now. Raises UnreadableError."""
+    cluster = Cluster(settings.bootstrap_servers)
+    places = [(topic.name, number) for topic in READ for number in range(settings.partitions)]
+    ends = cluster.written_ends(places)
+    cluster.wait_until_committed(ends)
+    seen: list[Seen] = []
+    for chunk in cluster.read(spans(cluster.starts(places), ends), progress):
+        for message in chunk:
+            value = message.value()
+            event = None
+            if message.topic() != topics.DEAD_LETTERS and value is not None:
+                try:
+                    event = serde.decode(value)
+                except ContractError:
+                    # Poison of the campaign; on a topic that the pipeline writes, the verifier reports it.
+                    event = None
+            seen.append(
+                Seen(
+                    topic=message.topic(),
+                    partition=message.partition(),
+                    offset=message.offset(),
+                    timestamp_ms=message.timestamp()[1],
+                    key=message.key(),
+                    value=value,
+                    headers=dict(message.headers() or ()),
+                    event=event,
+                )
+            )
+    return seen
+
+
+def lag(settings: Settings, cluster: Cluster) -> int:
+    """Inputs that no stage has read past yet, over all groups; counts markers of transactions once at rest."""
+    waiting = 0
+    for topic, group in READERS.items():
+        places = [(topic, number) for number in range(settings.partitions)]
+        ends, at = cluster.written_ends(places), cluster.committed_positions(group, places)
+        waiting += sum(max(0, ends[place] - at.get(place, 0)) for place in places)
+    return waiting

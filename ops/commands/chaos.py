@@ -1,0 +1,108 @@
+"""`vigia chaos`: a seeded campaign of faults against a whole system of its own, and what the verifier says of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ops.chaos.campaign import Outcome, Plan, run
+from ops.embedded import EmbeddedError
+from streams.audit_reading import UnreadableError
+
+#: Seconds between two lines of progress where there is no terminal.
+LINE_EVERY_S = 10.0
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same cases and faults.")
+@click.option("--faults", default=20, show_default=True, help="Number of faults.")
+@click.option("--cases", default=2_000, show_default=True, help="Number of cases.")
+@click.option("--rate", default=20.0, show_default=True, help="Cases a second.")
+@click.option("--brokers", type=click.Choice(["1", "3"]), default="3", show_default=True, help="Brokers.")
+@click.option("--workers", type=click.IntRange(1, 3), default=2, show_default=True, help="Workers a stage at first.")
+@click.option("--late-after", default=60.0, show_default=True, help="Seconds after which an escalation is late.")
+@click.option("--duration", default=3_600.0, show_default=True, help="Seconds after which publishing ends anyway.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
+def command(
+    seed: int,
+    faults: int,
+    cases: int,
+    rate: float,
+    brokers: str,
+    workers: int,
+    late_after: float,
+    duration: float,
+    json_file: Path | None,
+) -> None:
+    """Break a whole system again and again while cases flow, then check every record.
+
+    Starts brokers, registry and workers of its own in a temporary folder; nothing else is touched, and nothing is
+    left. Exit code 0: nothing was lost, doubled, wrong, out of order, invented, unaudited or late; 1: something was.
+    """
+    plan = Plan(
+        seed=seed,
+        faults=faults,
+        cases=cases,
+        rate=rate,
+        brokers=int(brokers),
+        workers=workers,
+        late_after_s=late_after,
+        duration_s=duration,
+    )
+    console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        outcome = _with_progress(plan, console)
+    except (EmbeddedError, UnreadableError) as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; nothing is left running") from None
+    if json_file is not None:
+        json_file.write_text(json.dumps(outcome.as_json(), indent=1) + "\n", encoding="utf-8")
+    _print(outcome, console)
+    raise SystemExit(0 if outcome.clean else 1)
+
+
+def _with_progress(plan: Plan, console: Console) -> Outcome:
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    if console.is_terminal:
+        with console.status("starting") as status:
+            return run(plan, tell, status.update)
+    last = [0.0]
+
+    def show(line: str) -> None:
+        if time.monotonic() - last[0] > LINE_EVERY_S:
+            last[0] = time.monotonic()
+            tell(line)
+
+    return run(plan, tell, show)
+
+
+def _print(outcome: Outcome, console: Console) -> None:
+    report: dict[str, Any] = outcome.as_json()
+    table = Table("verdict", "count", box=None, pad_edge=False)
+    for name, count in report["verdict"]["counts"].items():
+        table.add_row(name.replace("_", " "), str(count))
+    table.add_row("audit verify", "clean" if outcome.audit["clean"] else str(outcome.audit["broken"]))
+    console.print(table)
+    times = Table("recovery after", "faults", "p50 s", "p99 s", "max s", box=None, pad_edge=False)
+    for name, row in (*report["recovery_by_fault_s"].items(), ("all", report["recovery_s"])):
+        times.add_row(name, str(row["count"]), f"{row['p50']:.1f}", f"{row['p99']:.1f}", f"{row['max']:.1f}")
+    console.print(times)
+    counted = ", ".join(f"{count} {name}" for name, count in report["verdict"]["counted"].items())
+    console.print(
+        f"seed {outcome.plan.seed}: {outcome.cases} cases, {report['faults']} faults, {outcome.records} records read "
+        f"in {outcome.seconds:.0f} s; {counted}",
+        highlight=False,
+    )
+    for finding in outcome.verdict.findings[:20]:
+        console.print(finding, highlight=False, soft_wrap=True, markup=False)
