@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lag-exporter": ("ops.commands.lag_exporter:command", "Serve lag and clinical waiting times to Prometheus"),
     "canary": ("ops.commands.canary:command", "A synthetic case through the whole pipeline, again and again"),
     "case": ("ops.commands.case:case", "The story of one case: picture, finding, decision, escalations, answers"),
+    "reviews": ("ops.commands.reviews:command", "Open escalations: pending, overdue, oldest, by role; model agreement"),
+    "ack": ("ops.commands.ack:command", "Take up an escalation, or resolve it with your own staging"),
     "audit": ("ops.commands.audit:audit", "Verify the chain of decisions, show a case's, erase a case from it"),
     "dead-letters": (
         "ops.commands.dead_letters:dead_letters",
@@ -37,6 +39,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "policy": ("ops.commands.policy:policy", "Check a clinical policy file, or show what a policy says"),
     "model": ("ops.commands.model:model", "Train, evaluate and choose the image model's versions"),
     "images": ("ops.commands.images:images", "Generate wound pictures with known answers"),
+    "chaos": (
+        "ops.commands.chaos:command",
+        "Break a whole system while cases flow, then check every record",
+    ),
+    "bench": ("ops.commands.bench:command", "Throughput beside the bare model loop, latency of emergencies"),
     "topics": ("ops.commands.topics:topics_group", "Create the topics and register their schemas, or check both"),
     "schemas": ("ops.commands.schemas:schemas_group", "The contract: check, list, register, release, describe"),
 }
