@@ -1,0 +1,61 @@
+"""When records arrive on a topic: read like any subscriber, timed by the broker's record timestamps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+
+from schemas.serde import Serde
+from streams.settings import Settings
+
+
+class Arrivals:
+    """A read_committed reader from the present end of some topics. Keeps (topic, event, seconds since the epoch)."""
+
+    def __init__(self, settings: Settings, serde: Serde, names: tuple[str, ...]) -> None:
+        self.seen: list[tuple[str, Any, float]] = []
+        self._serde = serde
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap_servers,
+                "group.id": "vigia-bench",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 20,
+                "log_level": 0,
+            }
+        )
+        # The offsets must be known before anything is published, so they are looked up rather than left to the client.
+        places = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+        for place in places:
+            place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
+        self._consumer.assign(places)
+        assert all(place.offset != OFFSET_END for place in places)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def until(self, done: Callable[[], bool], within_s: float) -> None:
+        """Read until `done`. Raises TimeoutError."""
+        deadline = time.monotonic() + within_s
+        while not done():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(self.seen)} records after {within_s:.0f} s")
+            for message in self._consumer.consume(500, 0.1):
+                if message.error() is None:
+                    event = self._serde.decode(message.value() or b"")
+                    self.seen.append((str(message.topic()), event, message.timestamp()[1] / 1000))
+
+    def of(self, case_id: UUID) -> list[tuple[str, Any, float]]:
+        """What arrived of a case."""
+        return [each for each in self.seen if getattr(each[1], "case_id", None) == case_id]

@@ -1,0 +1,80 @@
+"""Cases for a benchmark: generated pictures, stored once, published as fast as the broker takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from confluent_kafka import Producer
+
+from inference.findings import CLASSES
+from inference.synthetic.generator import picture
+from schemas import ids
+from schemas.events import CaseEvent, ImageReference, Lane, PatientContext
+from schemas.serde import Serde
+from streams import topics
+from streams.images import ImageStore
+from streams.partitioner import LIBRDKAFKA_PARTITIONER
+from streams.settings import Settings
+
+#: Distinct pictures; more would only fill the disk, since each is decoded anew whenever it comes.
+DISTINCT = 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Pictures in the pipeline's store."""
+
+    store: ImageStore
+    references: tuple[ImageReference, ...]
+
+
+def store_pictures(settings: Settings, side: int, seed: int = 7) -> Stored:
+    """Generated pictures of all classes, `side` pixels wide, in the store of a running system."""
+    store = ImageStore.from_settings(settings)
+    encoded = (picture(seed, number, stage=CLASSES[number % len(CLASSES)], size=side) for number in range(DISTINCT))
+    return Stored(store=store, references=tuple(store.put(each.jpeg()) for each in encoded))
+
+
+def new_case(reference: ImageReference, lane: Lane) -> CaseEvent:
+    """A case of its own with this picture."""
+    case_id = uuid4()
+    now = datetime.now(UTC)
+    return CaseEvent(
+        event_id=ids.case_event_id(case_id, lane),
+        case_id=case_id,
+        lane=lane,
+        captured_at=now,
+        published_at=now,
+        patient_token="b" * 64,
+        image=reference,
+        context=PatientContext(age=80, diabetes=True),
+        producer="vigia-bench",
+    )
+
+
+def open_producer(settings: Settings) -> Producer:
+    """A producer that is connected, so that the first case does not pay for it."""
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "log_level": 0,
+            **LIBRDKAFKA_PARTITIONER,
+        }
+    )
+    producer.list_topics(timeout=10)
+    return producer
+
+
+def publish(producer: Producer, serde: Serde, cases: Sequence[CaseEvent]) -> None:
+    """Publish these cases and wait until the broker has all. Raises RuntimeError when it does not take them."""
+    for case in cases:
+        topic = topics.CASES[case.lane]
+        producer.produce(topic, serde.encode(case, topic), key=str(case.case_id).encode())
+        producer.poll(0)
+    if producer.flush(60):
+        raise RuntimeError("the broker did not take the load")
