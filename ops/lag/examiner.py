@@ -42,7 +42,8 @@ class Stretch:
     first: int
     last: int
     fresh: PartitionIndex = field(init=False)
-    started: float = 0.0
+    #: Seconds of our time that reading it has taken so far.
+    took_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.fresh = PartitionIndex(self.first)
@@ -87,19 +88,23 @@ class Examiner:
         """Read until nothing is asked for or the monotonic clock shows `deadline`."""
         while self.pending and time.monotonic() < deadline:
             self._begin()
-            for message in self._consumer.consume(CHUNK, 0.05):
+            began = time.monotonic()
+            messages = self._consumer.consume(CHUNK, 0.05)
+            for stretch in self._reading.values():
+                stretch.took_s += (time.monotonic() - began) / len(self._reading)
+            for message in messages:
                 place = (message.topic(), message.partition())
-                stretch = self._reading.get(place)
-                if stretch is None:
+                reading = self._reading.get(place)
+                if reading is None:
                     continue
                 error = message.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    self._end([stretch])
-                elif error is not None or message.offset() >= stretch.last:
-                    self._finish(stretch, every_s)
+                    self._end([reading])
+                elif error is not None or message.offset() >= reading.last:
+                    self._finish(reading, every_s)
                 else:
-                    stretch.fresh.append(message.offset(), message.timestamp()[1])
-                    thin_if_full(stretch.fresh)
+                    reading.fresh.append(message.offset(), message.timestamp()[1])
+                    thin_if_full(reading.fresh)
 
     def forget(self, places: Iterable[Partition]) -> None:
         """Stop reading these."""
@@ -117,9 +122,7 @@ class Examiner:
         fresh = list(self._waiting.values())[: AT_ONCE - len(self._reading)]
         if not fresh:
             return
-        now = time.monotonic()
         for stretch in fresh:
-            stretch.started = now
             self._reading[stretch.place] = self._waiting.pop(stretch.place)
         self._consumer.incremental_assign([TopicPartition(*s.place, s.first) for s in fresh])
 
@@ -135,7 +138,7 @@ class Examiner:
         stretch.fresh.scanned_to(stretch.last)
         index = self._indexes.get(stretch.place)
         if stretch.occasion is Occasion.RECOUNT:
-            self.recounted(stretch.place, every_s, time.monotonic() - stretch.started)
+            self.recounted(stretch.place, every_s, stretch.took_s)
         if index is None:
             return
         try:
