@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -17,10 +17,14 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
-from streams.audit_fetch import PATIENCE_S, QUIET, Place, Progress, Span, UnreadableError, fetch
+from streams.audit_fetch import PATIENCE_S, QUIET, Place, Progress, Span, fetch
+from streams.audit_fetch import UnreadableError as UnreadableError
 
-#: Seconds a request may take.
+T = TypeVar("T")
+
+#: Seconds a question is put again, and that one request may take.
 TIMEOUT_S = 30.0
+REQUEST_S = 10.0
 #: Seconds for which a mere look at a topic waits for transactions that are just being ended.
 MOMENT_S = 3.0
 #: Pause between two looks at a transaction that is still open; they take a few milliseconds.
@@ -32,6 +36,9 @@ _PASSING = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
+        # "No leaders found", of a topic that was made a moment ago.
+        KafkaError._NOENT,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
@@ -104,20 +111,23 @@ class Cluster:
 
     def committed_positions(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
         """How far a consumer group has come; places without a position are left out."""
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
-        answers = _answers(
-            f"positions of {group}",
-            lambda: self._admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_S),
-        )
-        found = answers[group]
-        return {(tp.topic, tp.partition): tp.offset for tp in found.topic_partitions if tp.offset >= 0 and not tp.error}
+        # Not by AdminClient.list_consumer_group_offsets: when the answer is that the coordinator is still loading,
+        # librdkafka (2.16) turns to the group of the client, which an admin client does not have: segmentation fault.
+        config = {"bootstrap.servers": self.bootstrap_servers, "group.id": group, "enable.auto.commit": False}
+        consumer = Consumer(config, logger=QUIET)
+        asked = [TopicPartition(*place) for place in places]
+        try:
+            found = _answer(f"positions of {group}", lambda: consumer.committed(asked, timeout=REQUEST_S))
+        finally:
+            consumer.close()
+        return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0 and not tp.error}
 
     def settings(self, topics: Iterable[str]) -> dict[str, Mapping[str, str]]:
         """Topic → its settings as the broker holds them."""
         asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
         if not asked:
             return {}
-        answers = _answers("settings", lambda: self._admin.describe_configs(asked, request_timeout=TIMEOUT_S))
+        answers = _answers("settings", lambda: self._admin.describe_configs(asked, request_timeout=REQUEST_S))
         return {
             resource.name: {name: str(entry.value) for name, entry in entries.items()}
             for resource, entries in answers.items()
@@ -136,7 +146,7 @@ class Cluster:
             return {}
         answers = _answers(
             "offsets",
-            lambda: self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=TIMEOUT_S),
+            lambda: self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_S),
         )
         return {(tp.topic, tp.partition): found.offset for tp, found in answers.items()}
 
@@ -147,15 +157,20 @@ def spans(starts: Mapping[Place, int], ends: Mapping[Place, int]) -> dict[Place,
 
 
 def _answers(what: str, ask: Callable[[], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
-    """All answers; asked again while the broker will know better in a moment (a new leader, a new topic)."""
+    return _answer(what, lambda: {key: future.result(2 * REQUEST_S) for key, future in ask().items()})
+
+
+def _answer(what: str, ask: Callable[[], T]) -> T:
+    """The answer; asked again while the broker will know better in a moment (a new leader, a new topic)."""
     given_up = time.monotonic() + TIMEOUT_S
     while True:
         try:
-            return {key: future.result(TIMEOUT_S) for key, future in ask().items()}
+            return ask()
         except KafkaException as error:
             passing = error.args[0].retriable() or error.args[0].code() in _PASSING
             if not passing or time.monotonic() > given_up:
                 raise UnreadableError(f"{what}: {error.args[0].str()}") from None
-            time.sleep(RETRY_PAUSE_S)
         except TimeoutError:
-            raise UnreadableError(f"{what}: no answer within {TIMEOUT_S:.0f} s") from None
+            if time.monotonic() > given_up:
+                raise UnreadableError(f"{what}: no answer within {TIMEOUT_S:.0f} s") from None
+        time.sleep(RETRY_PAUSE_S)
