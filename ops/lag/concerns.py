@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from ops.lag.view import View
+
+#: Groups remembered after they vanished together with a topic; the oldest are forgotten first.
+VANISHED_KEPT = 1_000
 
 
 class Concerns:
@@ -13,21 +15,45 @@ class Concerns:
 
     def __init__(self, expected: Mapping[str, Iterable[str]]) -> None:
         self._expected = {group: frozenset(topics) for group, topics in expected.items()}
-        self._seen: dict[str, set[str]] = defaultdict(set)
+        #: Group → topic → id the topic had when the group was seen to read it.
+        self._seen: dict[str, dict[str, str]] = {}
 
     def of(self, view: View) -> Iterator[tuple[str, str, int]]:
         """(group, topic, partition) for every partition of every topic that a group is concerned with.
 
         Concerned: it has a commit in any partition of the topic, a member of it holds one, it was seen to before, or
-        it is expected to. A group that was deleted is forgotten.
+        it is expected to. A group that was deleted is forgotten, unless it vanished because its topic did: Kafka
+        drops the commits of a deleted topic, and then a group that has no others.
         """
-        for gone in self._seen.keys() - view.groups.keys():
-            del self._seen[gone]
-        for name, group in view.groups.items():
-            self._seen[name].update(topic for topic, _ in (*group.committed, *group.owned))
+        self._remember(view)
+        self._forget(view)
         for name in self._seen.keys() | self._expected.keys():
-            for topic in self._seen.get(name, set()) | self._expected.get(name, frozenset()):
+            for topic in self._seen.get(name, {}).keys() | self._expected.get(name, frozenset()):
                 if topic in view.topics:
                     for number in view.topics[topic].partitions:
                         if (topic, number) in view.bounds:
                             yield name, topic, number
+
+    def _remember(self, view: View) -> None:
+        for name, group in view.groups.items():
+            seen = self._seen.setdefault(name, {})
+            for topic, _ in group.committed:
+                # Commits of a deleted topic stay a while; they say nothing of the one that has its name now.
+                if topic not in seen and topic in view.topics:
+                    seen[topic] = view.topics[topic].topic_id
+            for topic, _ in group.owned:
+                if topic in view.topics:
+                    seen[topic] = view.topics[topic].topic_id
+
+    def _forget(self, view: View) -> None:
+        for gone in [name for name in self._seen if name not in view.groups]:
+            self._seen[gone] = {
+                topic: topic_id
+                for topic, topic_id in self._seen[gone].items()
+                if topic not in view.topics or view.topics[topic].topic_id != topic_id
+            }
+            if not self._seen[gone]:
+                del self._seen[gone]
+        vanished = [name for name in self._seen if name not in view.groups]
+        for name in vanished[: max(0, len(vanished) - VANISHED_KEPT)]:
+            del self._seen[name]
