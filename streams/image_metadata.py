@@ -112,7 +112,7 @@ def capture_time(data: bytes) -> datetime | None:
 def _exif_block(data: bytes) -> bytes:
     kind = media_type(data)
     if kind == JPEG:
-        blocks = (data[part.body : part.end] for part in _jpeg_segments(data) if part.kind == b"\xe1")
+        blocks = (data[part.body : part.end] for part in _jpeg_segments(data, scans=False) if part.kind == b"\xe1")
         return next((block for block in blocks if block.startswith(exif.HEADER)), b"")
     if kind == PNG:
         return next((data[part.body : part.end - 4] for part in _png_chunks(data) if part.kind == b"eXIf"), b"")
@@ -126,8 +126,11 @@ def _orientation_block(data: bytes) -> bytes:
     return b"" if turned == 1 else exif.orientation_block(turned)
 
 
-def _jpeg_segments(data: bytes) -> Iterator[_Part]:
-    """Segments behind the start marker, a scan with its entropy-coded data, up to the picture's end or to damage."""
+def _jpeg_segments(data: bytes, *, scans: bool = True) -> Iterator[_Part]:
+    """Segments behind the start marker, a scan with its entropy-coded data, up to the picture's end or to damage.
+
+    Without `scans` up to the first scan: metadata stands before it, and finding a scan's end reads the whole file.
+    """
     position = 2
     while (found := _JPEG_MARKER.match(data, position)) is not None:
         kind, start, body = found[1], found.end() - 2, found.end() + 2
@@ -138,6 +141,8 @@ def _jpeg_segments(data: bytes) -> Iterator[_Part]:
         if not body <= end <= len(data):
             return
         if kind == _JPEG_SCAN:
+            if not scans:
+                return
             following = _JPEG_SCAN_ENDS.search(data, end)
             end = following.start() if following else len(data)
         yield _Part(kind, start, body, end)
