@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import aiokafka
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread as FaustConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
+from faust.types import TP
 
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.transactions import TransactionManager
@@ -28,6 +30,18 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to the committed offsets; where nothing is committed yet, to the beginning.
+
+        aiokafka leaves the position of such a partition where it is. What was fetched between the assignment and this
+        call was refused by the outbox, which opens only now: without the seek it would never be read again.
+        """
+        committed: Mapping[TP, int] = await super().seek_to_committed()
+        fresh = [tp for tp, offset in committed.items() if not offset or offset < 0]
+        if fresh:
+            await self.seek_to_beginning(*fresh)
+        return committed
 
 
 class Transport(FaustTransport):  # type: ignore[misc]
