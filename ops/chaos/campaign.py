@@ -34,8 +34,10 @@ from streams.policy_file import load_policy
 
 #: Distinct pictures: the verifier runs the model once on each, the pipeline on every case.
 PICTURES = 42
-#: After the last case the pipeline is quiet when no stage has gained on its inputs for so long.
-QUIET_S = 8.0
+#: After the last case the pipeline is at rest when its lag stands still for so long: near zero (the markers of the last
+#: transactions stay uncounted by any group), or, should it be stuck, for longer than a worker's slowest restart.
+QUIET_S, STUCK_S = 8.0, 75.0
+NEAR_ZERO = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Plan:
     duration_s: float = 3_600.0
     #: How long the pipeline may take to come to rest afterwards.
     settle_s: float = 300.0
+    #: Where logs and topics are kept for a look afterwards; None: nowhere.
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,7 @@ class Outcome:
         of_kind = {kind: [r.seconds for r in self.recoveries if r.fault.kind == kind] for kind in kinds}
         return {
             "clean": self.clean,
-            "plan": asdict(self.plan),
+            "plan": {name: value for name, value in asdict(self.plan).items() if name != "keep"},
             "cases": self.cases,
             "faults": len(self.recoveries),
             "records_read": self.records,
@@ -104,7 +108,7 @@ def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = l
     """Run a campaign. `tell` gets lines, `show` what is going on now. Raises EmbeddedError, UnreadableError."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vigia-chaos-", ignore_cleanup_errors=True) as folder:
-        run_dir = Path(folder)
+        run_dir = plan.keep or Path(folder)
         options = Options(run_dir=run_dir / "run", brokers=plan.brokers, programs=())
         # Nothing of this user's environment: a campaign breaks only what it has started itself.
         env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
@@ -206,7 +210,7 @@ def _settle(waiting: Callable[[], int], patience_s: float) -> bool:
             now = -1
         if now != best:
             best, since = now, time.monotonic()
-        elif now >= 0 and time.monotonic() - since > QUIET_S:
+        elif now >= 0 and time.monotonic() - since > (QUIET_S if now <= NEAR_ZERO else STUCK_S):
             return True
         time.sleep(0.5)
     return False

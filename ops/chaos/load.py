@@ -154,9 +154,7 @@ class Load:
         # The escalation's id follows from the case's, so nothing has to be read to answer it. The highest role of the
         # ladder may answer whatever level it has reached; what is not open is refused, and that is audited too.
         grading = self.reference.grading_id(self.reference.inference_id(case))
-        kind = self.rng.choice(
-            [EscalationType.EMERGENCY, EscalationType.SPECIALIST_REVIEW, EscalationType.HUMAN_REVIEW]
-        )
+        kind = self.rng.choice(ANSWERED)
         resolve = self.rng.random() < 0.5
         event = AcknowledgementEvent(
             event_id=UUID(int=self.rng.getrandbits(128), version=4),

@@ -29,6 +29,7 @@ LINE_EVERY_S = 10.0
 @click.option("--workers", type=click.IntRange(1, 3), default=2, show_default=True, help="Workers a stage at first.")
 @click.option("--late-after", default=60.0, show_default=True, help="Seconds after which an escalation is late.")
 @click.option("--duration", default=3_600.0, show_default=True, help="Seconds after which publishing ends anyway.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep logs and topics in this folder.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
 def command(
     seed: int,
@@ -39,6 +40,7 @@ def command(
     workers: int,
     late_after: float,
     duration: float,
+    keep: Path | None,
     json_file: Path | None,
 ) -> None:
     """Break a whole system again and again while cases flow, then check every record.
@@ -55,6 +57,7 @@ def command(
         workers=workers,
         late_after_s=late_after,
         duration_s=duration,
+        keep=None if keep is None else keep.absolute(),
     )
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
