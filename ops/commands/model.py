@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +11,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from inference import registry
 from inference.findings import ModelError
 from inference.training.folder import FolderError
+from ops.commands.model_progress import Watch
 from ops.commands.model_rollout import announce, canary, clear, orders, shadow
 from ops.commands.model_speed import speed
 from schemas.events import ModelAction
@@ -173,7 +172,7 @@ def train(
     settings = replace(SMALL if small else FitSettings(), seed=seed, threads=threads)
     settings = replace(settings, epochs=epochs) if epochs else settings
     home = directory or registry.PACKAGED
-    with _one_line(), _Watch() as watch:
+    with _one_line(), Watch() as watch:
         begin = registry.active(directory) if start == "active" else start
         version = (
             train_generated(
@@ -202,13 +201,15 @@ def evaluate(
     Versions trained on own pictures were measured on their test patients when they were trained.
     """
     from inference.evaluation.run import evaluate_generated, total, write
-    from inference.training.session import evaluate_pictures
 
     if pictures is not None and out is None:
         raise click.UsageError("--pictures needs --out: the card in the version's folder stays as it is")
-    with _one_line(), _Watch() as watch:
+    with _one_line(), Watch() as watch:
         bundle = registry.load(version, directory)
         if pictures is not None:
+            # Only here: it brings TensorFlow, which judging does without.
+            from inference.training.session import evaluate_pictures
+
             result = evaluate_pictures(bundle, pictures, watch)
         else:
             watch.begin("Evaluating", total(count))
@@ -221,31 +222,3 @@ def evaluate(
             registry.write_manifest(bundle.path, bundle.version)
             registry.verify(bundle.version, directory)
     click.echo("\n".join(str(path) for path in paths))
-
-
-class _Watch:
-    """Progress on stderr: a bar for pictures, a line an epoch."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-        self._task = self._progress.add_task("", total=None)
-
-    def __enter__(self) -> _Watch:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, what: str, total: int) -> None:
-        """Start a new piece of work of `total` steps."""
-        self._progress.reset(self._task, total=total, description=what)
-
-    def advance(self, steps: int) -> None:
-        """Some steps are done."""
-        self._progress.advance(self._task, steps)
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        click.echo(line, err=True) if self._progress.disable else self._progress.console.print(line, highlight=False)
