@@ -40,7 +40,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         committed: Mapping[TP, int] = await super().seek_to_committed()
         fresh = [tp for tp, offset in committed.items() if not offset or offset < 0]
         if fresh:
-            await self.seek_to_beginning(*fresh)
+            await self._thread.seek_to_beginning(*fresh)
         return committed
 
 

@@ -128,4 +128,4 @@ def test_settings_we_set_exist() -> None:
 def test_a_partition_without_a_committed_offset_is_sought_by_us_since_aiokafka_leaves_it_where_it_is() -> None:
     assert "if offset and offset > 0:" in source(AIOKafkaConsumer.seek_to_committed)
     assert "self.seek_to_committed()" in source(Consumer.perform_seek)
-    assert "self.seek_to_beginning(*fresh)" in source(Transport.Consumer.seek_to_committed)
+    assert "self._thread.seek_to_beginning(*fresh)" in source(Transport.Consumer.seek_to_committed)
