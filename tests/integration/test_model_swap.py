@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,9 @@ class Load:
             time.sleep(0.02)
 
 
-def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(system: System, directory: Path) -> None:
+def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(
+    system: System, directory: Path, record_property: Callable[[str, object], None]
+) -> None:
     settings = system.settings
     old = registry.active(directory)
     new = variant(directory, "next")
@@ -106,8 +108,10 @@ def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(syste
         assert Counter(event.source_event_id for event in inferences) == dict.fromkeys(cases, 1)
         versions = Counter(event.model_version for event in inferences)
         assert set(versions) == {old, new}
+        record_property("cases by version", dict(versions))
         shadowed = [event for event in inferences if event.shadow is not None]
         assert shadowed
+        record_property("judged in the shadow", len(shadowed))
         assert all(event.model_version == old and event.shadow.model_version == new for event in shadowed)
         outcomes = Counter(
             seen.event.outcome
