@@ -1,0 +1,26 @@
+"""A small campaign with a seed: workers, brokers, registry and store are damaged while cases flow, and all is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ops.chaos.campaign import Plan, run
+
+SEED = 20_261_124
+
+
+@pytest.mark.timeout(280)
+def test_nothing_is_lost_doubled_wrong_or_late_whatever_is_damaged(
+    record_property: Callable[[str, object], None],
+) -> None:
+    told: list[str] = []
+    outcome = run(Plan(seed=SEED, faults=7, cases=300, rate=15.0, brokers=1, late_after_s=90.0), told.append)
+    report = outcome.as_json()
+    record_property("report", report["verdict"]["counts"])
+    assert outcome.settled, told
+    assert outcome.verdict.clean, outcome.verdict.findings[:20]
+    assert outcome.audit["clean"], outcome.audit["findings"][:20]
+    assert outcome.cases == 300
+    assert len(outcome.recoveries) >= 5, "most of the planned faults were done"

@@ -1,0 +1,158 @@
+"""The verifier finds what is damaged by hand, whatever record it is, and says nothing of a world that is in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ops.chaos.values import Excuse, Kind, Seen, Sent, Verdict
+from ops.chaos.verify import Limits, verify
+from schemas.events import Lane, Severity
+from streams import topics
+from tests.unit.ops.chaos.worlds import REFERENCE, START, World, encoded
+
+OUTPUTS = (topics.INFERENCES, topics.GRADINGS, *topics.ESCALATIONS.values())
+
+
+def world() -> World:
+    """Cases of both lanes, one that comes twice, a repetition, an answer, a missed deadline, poison."""
+    made = World()
+    first = made.case(lane=Lane.EMERGENCY)
+    second = made.case()
+    made.case(second.case_id)
+    made.answer(second)
+    made.repeat()
+    made.poison()
+    made.miss(first)
+    return made
+
+
+SOUND = world()
+PRODUCED = [at for at, record in enumerate(SOUND.seen) if record.topic in OUTPUTS]
+AUDITED = [at for at, record in enumerate(SOUND.seen) if record.topic == topics.AUDIT]
+
+
+def judged(sent: list[Sent], seen: list[Seen], late_s: float = 60.0, *excuses: Excuse) -> Verdict:
+    limits = Limits(until=START + timedelta(seconds=100), late_after=timedelta(seconds=late_s), excuses=excuses)
+    return verify(sent, seen, REFERENCE, limits)
+
+
+def test_a_world_in_order_is_clean_and_counted() -> None:
+    verdict = judged(SOUND.sent, SOUND.seen)
+    assert verdict.clean, verdict.findings
+    assert verdict.counted["cases judged"] == 3
+    assert verdict.counted["repeated inputs"] == 1
+    assert verdict.counted["poison answered"] == 1
+
+
+@given(st.randoms())
+@settings(max_examples=20, deadline=None)
+def test_the_order_in_which_records_were_read_does_not_matter(random: object) -> None:
+    shuffled = list(SOUND.seen)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert judged(SOUND.sent, shuffled).clean
+
+
+@pytest.mark.parametrize("at", PRODUCED)
+def test_any_output_that_is_dropped_is_lost(at: int) -> None:
+    verdict = judged(SOUND.sent, SOUND.seen[:at] + SOUND.seen[at + 1 :])
+    assert verdict.counts[Kind.LOST]
+    assert verdict.counts[Kind.BROKEN_LINK], "its audit entry speaks of nothing"
+
+
+@pytest.mark.parametrize("at", PRODUCED + AUDITED)
+def test_any_record_that_is_doubled_is_found(at: int) -> None:
+    record = SOUND.seen[at]
+    assert judged(SOUND.sent, [*SOUND.seen, replace(record, offset=10_000)]).counts[Kind.DUPLICATED]
+
+
+@pytest.mark.parametrize("at", AUDITED)
+def test_any_audit_entry_that_is_dropped_is_found(at: int) -> None:
+    assert not judged(SOUND.sent, SOUND.seen[:at] + SOUND.seen[at + 1 :]).clean
+
+
+@pytest.mark.parametrize("at", PRODUCED)
+def test_any_output_that_is_altered_is_wrong_and_its_audit_does_not_match(at: int) -> None:
+    record = SOUND.seen[at]
+    event = record.event
+    altered = (
+        replace(event, patient_token="d" * 64)
+        if record.topic == topics.INFERENCES
+        else replace(event, severity=Severity.ATTENTION, follow_up_s=77)
+    )
+    seen = list(SOUND.seen)
+    seen[at] = replace(record, event=altered, value=encoded(altered))
+    verdict = judged(SOUND.sent, seen)
+    assert verdict.counts[Kind.WRONG]
+    assert verdict.counts[Kind.BROKEN_LINK]
+
+
+@pytest.mark.parametrize("topic", [topics.INFERENCES, topics.GRADINGS])
+def test_results_of_a_case_that_swap_places_are_out_of_order(topic: str) -> None:
+    case_id = UUID(int=2)
+    a, b = [at for at, seen in enumerate(SOUND.seen) if seen.topic == topic and seen.event.case_id == case_id][:2]
+    seen = list(SOUND.seen)
+    seen[a], seen[b] = replace(seen[a], offset=seen[b].offset), replace(seen[b], offset=seen[a].offset)
+    assert judged(SOUND.sent, seen).counts[Kind.DISORDERED]
+
+
+@pytest.mark.parametrize("at", PRODUCED)
+def test_an_output_of_no_input_is_invented(at: int) -> None:
+    event = replace(SOUND.seen[at].event, event_id=UUID(int=555), source_event_id=UUID(int=556))
+    made_up = replace(SOUND.seen[at], offset=10_000, event=event, value=encoded(event))
+    verdict = judged(SOUND.sent, [*SOUND.seen, made_up])
+    assert verdict.counts[Kind.INVENTED]
+    assert verdict.counts[Kind.UNAUDITED]
+
+
+def test_an_input_that_nobody_sent_is_invented_and_one_that_the_broker_lost_is_lost() -> None:
+    assert judged(SOUND.sent[1:-1], SOUND.seen).counts[Kind.INVENTED]
+    unread = World()
+    extra = unread.new_case()
+    sent = Sent(topic=topics.CASES_ROUTINE, key=str(extra.case_id).encode(), value=b"x", event=extra)
+    assert judged([*SOUND.sent, sent], SOUND.seen).counts[Kind.LOST] == 1
+    assert judged([*SOUND.sent, replace(sent, acked=False)], SOUND.seen).clean
+
+
+def test_a_dead_letter_is_right_for_poison_and_for_a_store_that_was_away_and_wrong_else() -> None:
+    made = World()
+    made.poison("store_unavailable")
+    blameless = [replace(one, refused=frozenset()) for one in made.sent]
+    assert judged(blameless, made.seen).counts[Kind.WRONG] == 1
+    at = START.timestamp()
+    away = Excuse(reason="store_unavailable", start=at - 1, end=at + 10)
+    assert judged(blameless, made.seen, 60.0, away).clean
+    assert judged(blameless, made.seen, 60.0, replace(away, end=at)).counts[Kind.WRONG] == 1
+
+
+def test_an_emergency_that_took_longer_than_the_limit_is_late() -> None:
+    slow = [
+        replace(record, timestamp_ms=record.timestamp_ms + 61_000)
+        if record.topic in topics.ESCALATIONS.values()
+        else record
+        for record in SOUND.seen
+    ]
+    assert judged(SOUND.sent, slow).counts[Kind.LATE]
+    assert judged(SOUND.sent, slow, 100_000.0).clean
+
+
+def test_a_deadline_that_passed_and_raised_nothing_is_late() -> None:
+    made = World()
+    made.case(lane=Lane.EMERGENCY)
+    limits = Limits(until=START + timedelta(hours=2), late_after=timedelta(seconds=60))
+    assert verify(made.sent, made.seen, REFERENCE, limits).counts[Kind.LATE]
+
+
+def test_an_escalation_raised_after_its_answer_is_wrong() -> None:
+    made = World()
+    case = made.case(lane=Lane.EMERGENCY)
+    standing = dict(made._standing)
+    made.answer(case)
+    made._standing = standing
+    made.miss(case)
+    assert judged(made.sent, made.seen).counts[Kind.WRONG]
