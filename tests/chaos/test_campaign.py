@@ -1,4 +1,4 @@
-"""A small campaign with a seed: workers, brokers, registry and store are damaged while cases flow, and all is verified."""
+"""A small campaign: workers, broker, registry and store are damaged while cases flow, and every record is verified."""
 
 from __future__ import annotations
 

@@ -156,7 +156,6 @@ class World:
         finding = Finding(
             stage=StageClass(SAID.stage), confidence=SAID.confidence, probabilities=dict(SAID.probabilities)
         )
-        assert SAID.region is None, Region
         return InferenceEvent(
             event_id=ids.derived_id(case.event_id, "inference", "lpp-test"),
             case_id=case.case_id,
