@@ -141,9 +141,27 @@ def clinical() -> dashboard.Dashboard:
             )
         )
         .with_panel(
+            lines(
+                "Clinicians' staging against the model's",
+                (Query("sum by (relation) (increase(vigia_ground_truth_total[1d]))", "{{relation}}"),),
+                RECORDS,
+                "Resolved escalations of the last day. Under-staging: the clinician found worse than the model.",
+                stacked=True,
+            )
+        )
+        .with_panel(
+            lines(
+                "Shadow model",
+                (Query("sum by (agreement) (increase(vigia_shadow_findings_total[1h]))", "{{agreement}}"),),
+                RECORDS,
+                "Pictures of the last hour that a shadow model judged too.",
+                stacked=True,
+            )
+        )
+        .with_panel(
             bars(
                 "Model in use",
-                Query("sum by (version) (vigia_model_info)", "{{version}}"),
+                Query("sum by (version, role) (vigia_model_info)", "{{version}} · {{role}}"),
                 RECORDS,
                 "Workers that use each version. More than one: a canary, or a promotion under way.",
             )

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
 
 from ops import canary
+from ops.audit_views import textfile
 from ops.lag.clinical.exporter import CLINICAL_FAMILIES
 from ops.lag.families import FAMILIES, Family
 from ops.monitoring.rules import rules
 from streams import metrics as worker_metrics
+from streams.audit_report import Report
 
 #: An example for each label. One that is missing here fails the generation: a new label must be looked at (is it
 #: bounded?).
@@ -34,6 +37,8 @@ LABELS: Final[Mapping[str, str]] = {
     "version": "lpp-1-0123456789",
     "role": "active",
     "agreement": "agree",
+    "model_version": "lpp-1-0123456789",
+    "relation": "agreement",
 }
 #: Of Prometheus itself and of every process that prometheus-client serves.
 FOREIGN: Final = frozenset(
@@ -79,12 +84,12 @@ def canary_metrics() -> Iterator[Documented]:
 
 def audit_metrics() -> Iterator[Documented]:
     """Of `vigia audit verify --metrics`."""
-    yield Documented(
-        name="vigia_audit_verify_broken",
-        kind="gauge",
-        help="Links of the audit chain that were changed, are missing or are foreign, at the last verification.",
-        example="vigia_audit_verify_broken 0",
-    )
+    for family in text_string_to_metric_families(textfile(Report(), seconds=14.2)):
+        sample = family.samples[0]
+        # Of a time of day, one that does not change with each generation.
+        value = "1764000000" if family.name.endswith("timestamp_seconds") else f"{sample.value:g}"
+        example = line(family.name, sample.labels, value)
+        yield Documented(name=family.name, kind=family.type, help=family.documentation, example=example)
 
 
 def known_names() -> frozenset[str]:
