@@ -17,15 +17,16 @@ from schemas.events import (
     TickEvent,
 )
 from schemas.serde import Serde
+from streams import escalation_audit as entries
 from streams import metrics, topics
 from streams.clinical.acknowledgements import AckOutcome, on_acknowledgement
 from streams.clinical.clock import MergeCode, advance, due_first, merge, on_tick, open_escalation
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.policy import Policy
 from streams.escalation_state import EscalationState
+from streams.ground_truth import compare
 from streams.partitioner import partition_of
 from streams.quarantine import Quarantine
-from streams.runtime.dead_letter import event_id_of
 from streams.runtime.encoding import freeze, sha256_hex
 from streams.runtime.records import Forward, Input, Noted, Output, Problem, RawInput, Result, StateChange
 from streams.runtime.stage import Stage
@@ -38,6 +39,11 @@ class _Published(NamedTuple):
     outputs: tuple[Output, ...] = ()
     state: tuple[StateChange, ...] = ()
     noted: tuple[Noted, ...] = ()
+
+
+#: Escalations that one tick raises at most. A bound on the transaction and on how long the loop is held; when more are
+#: due, as after an outage, the ticker sends the next tick as soon as this one is done.
+MAX_RAISED = 500
 
 
 class EscalationStage(Stage):
@@ -104,16 +110,20 @@ class EscalationStage(Stage):
             disclaimer=self._policy.disclaimer,
             raised_at=grading.graded_at,
         )
+        if state.was_closed(new.escalation_id):
+            # The same grading again, after people have dealt with what it asked.
+            metrics.DUPLICATES.labels(self.name).inc()
+            return _Published()
         standing = state.for_demand(grading.case_id, request.type)
         code, result = merge(None if standing is None else standing.escalation, new, event_id=ids.escalation_event_id)
         if code is MergeCode.MERGED:
             assert standing is not None
-            return _merged(given, new, standing.escalation)
+            return _merged(given, new, standing.escalation, state)
         if standing is None:
             return self._publish(result, state, f"escalated:{request.type.value}:0", given.hash)
-        gone = state.remove(standing.escalation)
+        gone = _closed(given, standing.escalation, state)
         published = self._publish(result, state, f"superseded:{request.type.value}:{result.event.level}", given.hash)
-        return published._replace(state=(gone, *published.state))
+        return published._replace(state=(*gone, *published.state))
 
     def _publish(
         self, escalation: OpenEscalation, state: EscalationState, outcome: str, parent_hash: str
@@ -148,7 +158,11 @@ class EscalationStage(Stage):
         state.now = advance(state.now, tick.now, stamped)
         outputs: list[Output] = []
         changes: list[StateChange] = []
-        for due in due_first(state.open(), state.now):
+        noted: list[Noted] = []
+        for ended in state.expired(state.now)[:MAX_RAISED]:
+            noted.append(entries.expired(ended))
+            changes.extend(_closed(given, ended.escalation, state))
+        for due in due_first(state.open(), state.now)[:MAX_RAISED]:
             standing = state.get(due.escalation_id)
             assert standing is not None
             raised, events = on_tick(due, state.now, event_id=ids.escalation_event_id)
@@ -158,7 +172,7 @@ class EscalationStage(Stage):
                 published = self._publish(raised, state, outcome, standing.record_hash)
                 outputs.extend(published.outputs)
                 changes.extend(published.state)
-        return Result(outputs=outputs, state=changes)
+        return Result(outputs=outputs, noted=noted, state=changes)
 
     def _on_acknowledgement(self, given: Input, ack: AcknowledgementEvent, state: EscalationState) -> Result:
         home = partition_of(str(ack.case_id).encode(), self.partitions)
@@ -168,11 +182,12 @@ class EscalationStage(Stage):
         standing = state.get(ack.escalation_id)
         outcome = on_acknowledgement(None if standing is None else standing.escalation, ack)
         metrics.ACKNOWLEDGEMENTS.labels(ack.action.value, outcome.code.value).inc()
-        noted = _acknowledged(given, ack, outcome, None if standing is None else standing.record_hash)
+        noted = entries.acknowledged(given, ack, outcome, standing)
         if standing is None or not outcome.accepted:
             return Result(noted=(noted,))
         if outcome.state is None:
-            return Result(noted=(noted,), state=(state.remove(standing.escalation),))
+            _count_truth(standing.escalation, outcome)
+            return Result(noted=(noted,), state=_closed(given, standing.escalation, state))
         return Result(noted=(noted,), state=(state.put(outcome.state, standing.record_hash),))
 
     def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
@@ -189,45 +204,22 @@ def _has_emergency(grading: GradingEvent) -> bool:
     return any(request.type is EscalationType.EMERGENCY for request in grading.escalations)
 
 
-def _merged(given: Input, new: OpenEscalation, standing: OpenEscalation) -> _Published:
+def _closed(given: Input, escalation: OpenEscalation, state: EscalationState) -> tuple[StateChange, ...]:
+    """Lets an escalation go and remembers that it was there."""
+    closed = state.close(escalation.escalation_id, given.raw.timestamp_ms // 1000)
+    return (state.remove(escalation), *closed)
+
+
+def _count_truth(escalation: OpenEscalation, outcome: AckOutcome) -> None:
+    if outcome.true_stage is not None:
+        judged = compare(outcome.model_stage, outcome.true_stage)
+        metrics.GROUND_TRUTH.labels(escalation.event.model_version or "none", judged.value).inc()
+
+
+def _merged(given: Input, new: OpenEscalation, standing: OpenEscalation, state: EscalationState) -> _Published:
     """A demand that an open escalation already makes: audited, not published again."""
     if new.escalation_id == standing.escalation_id:
         return _Published()
-    noted = Noted(
-        event_id=new.event.event_id,
-        case_id=new.event.case_id,
-        topic=topics.GRADINGS,
-        outcome=f"merged:{new.event.type.value}",
-        stage=PipelineStage.ESCALATION,
-        output_hash=given.hash,
-        parent_hash=given.hash,
-        source_event_id=new.event.source_event_id,
-        attributes=freeze({"escalation_id": standing.escalation_id}),
-    )
-    return _Published(noted=(noted,))
-
-
-def _acknowledged(given: Input, ack: AcknowledgementEvent, outcome: AckOutcome, record_hash: str | None) -> Noted:
-    return Noted(
-        # What counts is written under the event's id. A refused or repeated one must not overwrite that entry, so it
-        # has an id of its own, made from where it lies.
-        event_id=ack.event_id if outcome.in_time is not None else event_id_of(given.raw),
-        case_id=ack.case_id,
-        topic=topics.ACKNOWLEDGEMENTS,
-        outcome=outcome.code.value,
-        stage=PipelineStage.ACKNOWLEDGEMENT,
-        output_hash=given.hash,
-        parent_hash=record_hash,
-        source_event_id=ack.escalation_id,
-        attributes=freeze(
-            {
-                "escalation_id": ack.escalation_id,
-                "ack_event_id": ack.event_id,
-                "role": ack.role,
-                "in_time": outcome.in_time,
-                "refusal": outcome.refusal or None,
-                "model_stage": outcome.model_stage,
-                "true_stage": outcome.true_stage,
-            }
-        ),
-    )
+    # Once the standing one is resolved, this demand is answered too, however often its grading comes again.
+    closed = state.close(new.escalation_id, given.raw.timestamp_ms // 1000)
+    return _Published(noted=(entries.merged(given, new, standing),), state=tuple(closed))

@@ -53,6 +53,12 @@ ESCALATIONS = Counter("vigia_escalations_total", "Escalations published", ["type
 ACKNOWLEDGEMENTS = Counter(
     "vigia_acknowledgements_total", "Acknowledgements by what became of them", ["action", "outcome"]
 )
+GROUND_TRUTH = Counter(
+    "vigia_ground_truth_total",
+    "Resolved escalations with a clinician's staging, by what it says of the model's: agreement, under_staging, "
+    "over_staging, not_comparable",
+    ["model_version", "relation"],
+)
 MISSED = Counter("vigia_deadlines_missed_total", "Deadlines that passed without an acknowledgement", ["type"])
 OPEN = Gauge("vigia_open_escalations", "Open escalations in this worker's partitions", ["priority"])
 MODEL = Gauge(

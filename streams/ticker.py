@@ -78,12 +78,18 @@ class Ticker:
         for number, state in self._states.items():
             due = state.first_due()
             sent = self._sent.get(number)
-            if due is not None and due <= now and (sent is None or now - sent >= PATIENCE or due > sent):
+            if due is not None and due <= now and (sent is None or self._worth_another(state, sent, due, now)):
                 self._send(number, now)
                 ticked.append(number)
         self._producer.poll(0)
         self._count()
         return ticked
+
+    @staticmethod
+    def _worth_another(state: EscalationState, sent: datetime, due: datetime, now: datetime) -> bool:
+        # Taken up and still something due: one tick raises a bounded number, so more are waiting.
+        taken_up = state.now is not None and state.now >= sent
+        return taken_up or due > sent or now - sent >= PATIENCE
 
     def _send(self, number: int, now: datetime) -> None:
         value = self._serde.encode(TickEvent(now=now), topics.TICKS)
