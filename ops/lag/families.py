@@ -8,33 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
+from ops.lag.family import Drawn, Family, Sample
 from ops.lag.figures import Figures, GroupLag
-
-Sample = tuple[tuple[str, ...], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """One metric family. `example` is the value that the generated documentation shows."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    example: tuple[str, ...] = ()
-    value: float = 0
-    kind: Literal["gauge", "counter"] = "gauge"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """A family together with the function that reads its samples from one refresh."""
-
-    family: Family
-    samples: Callable[[Figures], Iterable[Sample]]
-
 
 _PLACE = ("topic", "partition")
 _PLACE_EXAMPLE = ("vigia.cases.routine", "0")

@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops import canary
 from ops.audit_views import textfile
 from ops.lag.clinical.exporter import CLINICAL_FAMILIES
-from ops.lag.families import FAMILIES, Family
+from ops.lag.families import FAMILIES
+from ops.lag.family import Family
 from ops.monitoring.rules import rules
 from streams import metrics as worker_metrics
 from streams.audit_report import Report

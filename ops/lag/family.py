@@ -1,0 +1,31 @@
+"""What a metric family is: declared once, read from the figures, shown in the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ops.lag.figures import Figures
+
+Sample = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One metric family. `example` is the value that the generated documentation shows."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    example: tuple[str, ...] = ()
+    value: float = 0
+    kind: Literal["gauge", "counter"] = "gauge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A family together with the function that reads its samples from one refresh."""
+
+    family: Family
+    samples: Callable[[Figures], Iterable[Sample]]
