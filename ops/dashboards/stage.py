@@ -183,7 +183,12 @@ def stage() -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Memory",
-                (Query('process_resident_memory_bytes{instance=~"$stage.*"}', "{{instance}}"),),
+                (
+                    Query(
+                        f"process_resident_memory_bytes and on (instance) vigia_assigned_partitions{{{STAGE}}}",
+                        "{{instance}}",
+                    ),
+                ),
                 BYTES,
                 "Resident memory of the stage's workers.",
             )
