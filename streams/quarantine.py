@@ -28,6 +28,7 @@ CLINICAL: Mapping[str, ClinicalProblem] = {
     "unexpected_event": ClinicalProblem.EVENT_UNDECODABLE,
     "invalid_event": ClinicalProblem.EVENT_INVALID,
     "stage_failed": ClinicalProblem.PROCESSING_FAILED,
+    "notification_failed": ClinicalProblem.PROCESSING_FAILED,
     # The picture may well be sound: it is we who cannot reach it.
     "store_unavailable": ClinicalProblem.PROCESSING_FAILED,
 }

@@ -218,6 +218,7 @@ ALL: tuple[Topic, ...] = (
     state_topic("inference-routine", only_seen=True),
     state_topic("grading", only_seen=True),
     state_topic("escalation"),
+    state_topic("notification", only_seen=True),
 )
 
 BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in ALL}

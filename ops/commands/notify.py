@@ -1,0 +1,47 @@
+"""`vigia notify`: escalations to Slack, e-mail, webhooks and whatever else Apprise reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from prometheus_client import start_http_server
+
+from ops import logs
+from ops.context import load_settings
+from ops.notify.stage import NotificationStage
+from ops.notify.targets import TargetsError, load_targets
+from schemas.errors import ContractError
+from schemas.serde import Serde
+from streams import topics
+from streams.clinical.policy import PolicyError
+from streams.policy_file import load_policy
+from streams.quarantine import Quarantine
+from streams.runtime.app import StageApp
+from streams.runtime.worker import leave, serve
+from streams.settings import SettingsError
+
+
+@click.command("notify")
+@click.option(
+    "--targets",
+    envvar="VIGIA_NOTIFY_FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="YAML file with the Apprise URLs of each channel (also VIGIA_NOTIFY_FILE); see docs/escalations.md.",
+)
+@click.option("--metrics-port", default=0, show_default="a free one", help="Port of /metrics.")
+def command(targets: Path, metrics_port: int) -> None:
+    """Deliver every escalation level to its channels until SIGTERM; without patient data."""
+    logs.configure()
+    try:
+        settings = load_settings()
+        policy = load_policy(settings.policy_file)
+        needed = {channel for spec in policy.escalations.values() for channel in spec.channels}
+        stage = NotificationStage(load_targets(targets, needed), policy, Quarantine(policy))
+        serde = Serde(settings.schema_registry_url)
+        serde.warm_up(topics.RECORDS)
+    except (SettingsError, ContractError, TargetsError, PolicyError) as error:
+        raise click.ClickException(str(error)) from None
+    start_http_server(metrics_port, "127.0.0.1")
+    leave(serve(StageApp(stage, serde, settings.bootstrap_servers)))

@@ -1,0 +1,1 @@
+"""Telling people: escalations delivered to the channels of a hospital, without patient data."""
