@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "case": ("ops.commands.case:case", "The story of one case: picture, finding, decision, escalations, answers"),
     "reviews": ("ops.commands.reviews:command", "Open escalations: pending, overdue, oldest, by role; model agreement"),
     "ack": ("ops.commands.ack:command", "Take up an escalation, or resolve it with your own staging"),
+    "notify": ("ops.commands.notify:command", "Deliver escalations to Slack, e-mail, webhooks; no patient data"),
     "audit": ("ops.commands.audit:audit", "Verify the chain of decisions, show a case's, erase a case from it"),
     "dead-letters": (
         "ops.commands.dead_letters:dead_letters",
