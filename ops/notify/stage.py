@@ -8,7 +8,7 @@ confirmation and the commit sends that level again, with the same idempotency ke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -100,7 +100,7 @@ class NotificationStage(Stage):
         return None
 
 
-def _noted(given: Input, event: EscalationEvent, outcome: str, attributes: dict[str, object]) -> Noted:
+def _noted(given: Input, event: EscalationEvent, outcome: str, attributes: Mapping[str, object]) -> Noted:
     return Noted(
         event_id=event.event_id,
         case_id=event.case_id,
