@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from ops.embedded.ports import free_ports
 from ops.notify.delivery import KEY_HEADER, deliver
 from ops.notify.message import message
 from ops.notify.stage import NotificationStage
@@ -135,10 +136,10 @@ def test_an_e_mail_arrives_at_a_real_smtp_server_in_both_languages() -> None:
             return "250 OK"
 
     what = event()
-    controller = Controller(Inbox(), hostname="127.0.0.1", port=0)
+    controller = Controller(Inbox(), hostname="127.0.0.1", port=free_ports(1)[0])
     controller.start()
     try:
-        port = controller.server.sockets[0].getsockname()[1]
+        port = controller.port
         url = f"mailto://127.0.0.1:{port}?from=vigia@example.org&to=guardia@example.org&mode=insecure"
         assert deliver(url, message(what, BOTH, ROLES), what.event_id)
     finally:
