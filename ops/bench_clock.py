@@ -12,11 +12,13 @@ import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 from uuid import uuid4
 
+import click
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -37,8 +39,8 @@ def main(count: int = 10_000, due: int = 1_000) -> None:
     """Print the figures as one JSON object."""
     with tempfile.TemporaryDirectory() as folder:
         options = Options(run_dir=Path(folder) / "run", programs=())
-        with System(options, lambda line: print(line, file=sys.stderr)) as system:
-            print(json.dumps(_measure(system, count, due)))
+        with System(options, partial(click.echo, err=True)) as system:
+            click.echo(json.dumps(_measure(system, count, due)))
 
 
 def _measure(system: System, count: int, due: int) -> dict[str, object]:
@@ -100,7 +102,7 @@ def _ready(system: System, worker: subprocess.Popen[bytes]) -> tuple[float, floa
 
 
 def _grading(within_s: int) -> GradingEvent:
-    finding = RawFinding(stage=StageClass.STAGE_4.value, confidence=0.9, probabilities={})
+    finding = RawFinding(stage=StageClass.STAGE_4, confidence=0.9, probabilities={})
     made = decide(packaged_policy(), [finding], _CONTEXT)
     now = datetime.now(UTC)
     asked = [each for each in made.escalations if each.type is EscalationType.EMERGENCY]
