@@ -28,3 +28,5 @@ PROGRAMS = (
     # Reads the broker only, so that lag is told truly when the workers are the trouble.
     Program(name="lag-exporter", arguments=("lag-exporter", "--port", "{port}"), is_worker=False),
 )
+#: Sends a synthetic case through all stages every ten seconds. Only where something watches how long it takes.
+CANARY = Program(name="canary", arguments=("canary", "--port", "{port}"), is_worker=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from rich.table import Table
 from ops.context import RUN_FILE, AlreadyRunningError, default_run_dir
 from ops.embedded import EmbeddedError
 from ops.health import Health, HealthProbe
+from ops.monitoring.server import PrometheusMissingError, PrometheusServer
+from ops.programs import CANARY, PROGRAMS
 from ops.supervisor import State
 from ops.up import Options, System
 from schemas.errors import ContractError
@@ -33,7 +36,10 @@ _STOPPING = (signal.SIGTERM, signal.SIGHUP)
 )
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Workers of each stage.")
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for state and logs.")
-def up(brokers: str, workers: int, run_dir: Path | None) -> None:
+@click.option(
+    "--with-prometheus", is_flag=True, help="Also Prometheus, where it is installed, and the canary it times."
+)
+def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) -> None:
     """Start broker, registry and all stages, and keep them running until ctrl-C.
 
     Other vigia commands of this user find the running system by themselves. Services of your own are used
@@ -44,9 +50,14 @@ def up(brokers: str, workers: int, run_dir: Path | None) -> None:
     for number in _STOPPING:
         signal.signal(number, signal.default_int_handler)
     try:
-        options = Options(run_dir=(run_dir or default_run_dir()).absolute(), brokers=int(brokers), workers=workers)
+        options = Options(
+            run_dir=(run_dir or default_run_dir()).absolute(),
+            brokers=int(brokers),
+            workers=workers,
+            programs=(*PROGRAMS, CANARY) if with_prometheus else PROGRAMS,
+        )
         system = System(options, lambda line: _tell(console, line))
-        with system:
+        with system, _prometheus(system, console) if with_prometheus else nullcontext():
             for number in (signal.SIGINT, *_STOPPING):
                 signal.signal(number, lambda _number, _frame: stop.set())
             _show_until(stop, system, console)
@@ -56,11 +67,29 @@ def up(brokers: str, workers: int, run_dir: Path | None) -> None:
     except KeyboardInterrupt:
         _tell(console, "interrupted while starting; nothing is left running")
         raise SystemExit(130) from None
-    except (AlreadyRunningError, EmbeddedError, TopicsError, ContractError, SettingsError) as error:
+    except (
+        AlreadyRunningError,
+        EmbeddedError,
+        TopicsError,
+        ContractError,
+        SettingsError,
+        PrometheusMissingError,
+    ) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or 'the run folder'}: {error.strerror}") from None
     _tell(console, "stopped")
+
+
+@contextmanager
+def _prometheus(system: System, console: Console) -> Iterator[None]:
+    server = PrometheusServer(system.run_dir, system.targets_dir)
+    server.start()
+    _tell(console, f"prometheus       {server.url}")
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 def _tell(console: Console, line: str) -> None:
