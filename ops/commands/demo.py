@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import signal
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import click
 from rich.console import Console
 
-from ops.context import LOCK_FILE, AlreadyRunningError, default_run_dir
+from ops.context import AlreadyRunningError, default_run_dir
+from ops.demo.folder import FolderError, own_folder
 from ops.demo.run import Demo
+from ops.demo.scenario import plan
 from ops.embedded import EmbeddedError
 from ops.health import HealthProbe
 from ops.up import Options, System
 from schemas.errors import ContractError
+from streams.audit_reading import UnreadableError
 from streams.client import PUBLISH_ERRORS
 from streams.settings import SettingsError
 from streams.topic_admin import TopicsError
 
 #: All seven classes on three skin tones.
 CASES = 21
+DISCLAIMER = (
+    "Vigía Streams. Apoyo a la decisión clínica, no un diagnóstico; modelo entrenado con imágenes generadas.\n"
+    "Decision support, not a diagnosis; the model was trained on generated pictures only."
+)
 #: How long all stages may take to hold their partitions, on a machine that is busy with something else too.
 SERVING_WITHIN_S = 120.0
+#: What the demo takes over from the environment. Never a broker or an image store: on a hospital's own, its invented
+#: patients would call real people.
+KEPT = frozenset({"VIGIA_CACHE_DIR", "VIGIA_MODEL_DIR", "VIGIA_POLICY_FILE", "VIGIA_HEAT_MAPS"})
 
 
 @click.command()
@@ -31,9 +45,11 @@ SERVING_WITHIN_S = 120.0
 @click.option("--seed", type=int, default=2026, show_default=True, help="Seed of the generated pictures.")
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for state, pictures, logs.")
 @click.option("--brokers", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Brokers.")
-def command(cases: int, seed: int, run_dir: Path | None, brokers: str) -> None:
+@click.option("--keep", is_flag=True, help="Keep everything running after the summary, until ctrl-C.")
+def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: bool) -> None:
     """Start a real broker and all stages, publish wound pictures, and show and check what becomes of each.
 
+    It runs on services and in a folder of its own, which the next demo empties.
     Exit code 0 only if every input has exactly its outcome and the audit chain holds.
     """
     console = Console()
@@ -41,45 +57,69 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str) -> None:
         signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
-        folder = _fresh((run_dir or default_run_dir().with_name("demo")).absolute())
-        _say(console, "Vigía Streams. Decision support, not a diagnosis; the model has seen generated pictures only.")
-        with System(Options(run_dir=folder, brokers=int(brokers)), lambda line: _say(console, line)) as system:
-            _wait_until_serving(system, console)
-            wrong = Demo(system, console, cases=cases, seed=seed).run()
+        env = own_environment()
+        usual = default_run_dir(env).with_name("demo")
+        with (
+            own_folder(None if run_dir is None else run_dir.absolute(), usual) as folder,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            _say(console, DISCLAIMER)
+            if os.environ.get("VIGIA_BOOTSTRAP_SERVERS"):
+                _say(console, "VIGIA_BOOTSTRAP_SERVERS is set, and not used: the demo has a broker of its own")
+            # Drawing takes a processor for some seconds, and the services mostly wait at their start.
+            drawn = pool.submit(lambda: list(plan(cases, seed, datetime.now(UTC))))
+            with System(Options(run_dir=folder, brokers=int(brokers)), lambda line: _say(console, line), env) as system:
+                _wait_until_serving(system, console)
+                demo = Demo(system, console, drawn.result())
+                wrong = demo.run()
+                for line in wrong:
+                    _say(console, f"does not add up: {line}")
+                _tell_where(console, folder, demo.answered)
+                _say(console, f"{'FAILED' if wrong else 'done'} in {time.monotonic() - started:.0f} s")
+                if keep:
+                    _keep_running(console)
     except KeyboardInterrupt:
         _say(console, "interrupted; nothing is left running")
         raise SystemExit(130) from None
-    except (AlreadyRunningError, EmbeddedError, TopicsError, ContractError, SettingsError, *PUBLISH_ERRORS) as error:
+    except (
+        AlreadyRunningError,
+        EmbeddedError,
+        FolderError,
+        TopicsError,
+        ContractError,
+        SettingsError,
+        UnreadableError,
+        *PUBLISH_ERRORS,
+    ) as error:
         raise click.ClickException(str(error)) from None
-    for line in wrong:
-        _say(console, f"does not add up: {line}")
-    _say(console, f"\nstate, pictures and logs   {folder}")
-    _say(console, "what to try next           vigia up, and in another shell: vigia publish --help, vigia watch")
-    _say(console, f"{'FAILED' if wrong else 'done'} in {time.monotonic() - started:.0f} s; everything is stopped again")
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'the run folder'}: {error.strerror}") from None
+    _say(console, "everything is stopped again")
     if wrong:
         raise click.exceptions.Exit(1)
 
 
-def _fresh(folder: Path) -> Path:
-    """An empty run folder: the state of an earlier demo is removed, but never that of anything else."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / LOCK_FILE).exists():
-            raise click.ClickException(f"{folder} holds something that is not a demo's; choose another --run-dir")
-        if _in_use(folder):
-            raise click.ClickException(f"another demo works in {folder}; give this one a --run-dir of its own")
-        shutil.rmtree(folder)
-    return folder
+def own_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment without what would lead the demo to other services than its own."""
+    return {name: value for name, value in env.items() if not name.startswith("VIGIA_") or name in KEPT}
 
 
-def _in_use(folder: Path) -> bool:
-    import fcntl
+def _tell_where(console: Console, folder: Path, case_id: UUID | None) -> None:
+    _say(console, f"\nstate, pictures, logs   {folder} (until the next demo)")
+    _say(console, "topics                  vigia.cases.* → vigia.inferences → vigia.gradings → vigia.escalations.*;")
+    _say(console, "                        vigia.acknowledgements, vigia.audit, vigia.dead-letters")
+    _say(console, f"look at it again        vigia up --run-dir {folder}")
+    _say(console, "then, in another shell  vigia watch, vigia reviews, vigia publish --help,")
+    _say(console, f"                        vigia case show {case_id or 'CASE'}")
 
-    with (folder / LOCK_FILE).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+
+def _keep_running(console: Console) -> None:
+    _say(console, "still running, for other shells; ctrl-C stops it")
+    try:
+        while True:
+            time.sleep(1.0)
+    except KeyboardInterrupt:
+        return
 
 
 def _wait_until_serving(system: System, console: Console) -> None:

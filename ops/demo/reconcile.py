@@ -9,7 +9,15 @@ from uuid import UUID
 
 from ops.demo.follow import Story
 from ops.demo.scenario import Kind
-from schemas.events import EscalationType, GradingEvent, GradingKind, PipelineStage
+from schemas.events import EscalationType, GradingEvent, GradingKind, InferenceEvent, ModelStatus, PipelineStage
+
+#: Whom to ask when the model gave no class.
+ASKED_WITHOUT_CLASS: Mapping[ModelStatus, frozenset[EscalationType]] = {
+    ModelStatus.JUDGED: frozenset(),
+    ModelStatus.ABSTAINED: frozenset({EscalationType.HUMAN_REVIEW}),
+    ModelStatus.FAILED: frozenset({EscalationType.HUMAN_REVIEW, EscalationType.SYSTEM_ERROR}),
+    ModelStatus.UNAVAILABLE: frozenset({EscalationType.HUMAN_REVIEW, EscalationType.SYSTEM_ERROR}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +27,7 @@ class Published:
     case_id: UUID
     event_id: UUID
     kind: Kind
+    emergency: bool = False
 
 
 def complete(published: Iterable[Published], stories: Mapping[UUID, Story]) -> bool:
@@ -29,54 +38,54 @@ def complete(published: Iterable[Published], stories: Mapping[UUID, Story]) -> b
 def reconcile(published: Iterable[Published], stories: Mapping[UUID, Story]) -> list[str]:
     """What does not add up, one line each; empty when every input has exactly its outcome."""
     inputs = list(published)
-    kinds = {each.case_id: each.kind for each in inputs if each.kind is not Kind.DUPLICATE}
+    originals = {each.case_id: each for each in inputs if each.kind is not Kind.DUPLICATE}
     copies = Counter(each.case_id for each in inputs)
-    wrong = [f"case {case_id}: nobody published it" for case_id in stories if case_id not in kinds]
-    for case_id, kind in kinds.items():
+    wrong = [f"case {case_id}: nobody published it" for case_id in stories if case_id not in originals]
+    for case_id, original in originals.items():
         story = stories.get(case_id, Story())
-        check = _broken if kind is Kind.BROKEN else _case
-        wrong.extend(f"case {case_id}: {line}" for line in (*check(story), *_common(story, copies[case_id])))
+        lines = [
+            *_exactly(copies[case_id], len(story.cases), "case event"),
+            *_way(original, story),
+            *_asked(original, story),
+            *_audited(story),
+        ]
+        wrong.extend(f"case {case_id}: {line}" for line in lines)
     return wrong
 
 
-def _case(story: Story) -> list[str]:
+def _way(original: Published, story: Story) -> list[str]:
+    """Each case is judged once, or, where there is no picture, laid aside once for people."""
+    # Without a model nobody notices that the file is broken: the case goes to people like every other.
+    aside = original.kind is Kind.BROKEN and not story.inferences
     wrong = [
-        *_exactly(1, len(story.inferences), "inference"),
+        *_exactly(0 if aside else 1, len(story.inferences), "inference"),
         *_exactly(1, len(story.gradings), "grading"),
-        *_exactly(0, story.dead_letters, "dead letter"),
+        *_exactly(1 if aside else 0, story.dead_letters, "dead letter"),
     ]
-    if any(grading.kind is not GradingKind.DECISION for grading in story.gradings):
-        wrong.append("it was quarantined")
+    kind = GradingKind.QUARANTINE if aside else GradingKind.DECISION
+    wrong += [f"its grading is a {each.kind.value}, not a {kind.value}" for each in story.gradings if each.kind != kind]
+    if original.kind is Kind.BROKEN and any(each.model_status is ModelStatus.JUDGED for each in story.inferences):
+        wrong.append("a broken file was given a class")
     return wrong
 
 
-def _broken(story: Story) -> list[str]:
-    wrong = [
-        *_exactly(0, len(story.inferences), "inference"),
-        *_exactly(1, len(story.gradings), "grading"),
-        *_exactly(1, story.dead_letters, "dead letter"),
-    ]
-    asked = {request.type for grading in story.gradings for request in grading.escalations}
-    if story.gradings and EscalationType.HUMAN_REVIEW not in asked:
-        wrong.append("no person was asked about a broken file")
-    return wrong
-
-
-def _common(story: Story, copies: int) -> list[str]:
-    wrong = _exactly(copies, len(story.cases), "case event")
+def _asked(original: Published, story: Story) -> list[str]:
+    """Every demand of a decision came, once; and nobody is left alone with a case that the model could not judge."""
+    demanded = {request.type for grading in story.gradings for request in grading.escalations}
+    needed = frozenset[EscalationType]().union(*map(_needed, story.inferences))
+    if original.kind is Kind.BROKEN:
+        needed |= {EscalationType.HUMAN_REVIEW}
+    wrong = [f"{kind.value} should have been asked for" for kind in sorted(needed - demanded)]
+    if original.emergency and not story.escalations:
+        wrong.append("an emergency reached nobody")
     for grading in story.gradings:
-        wrong.extend(_escalated(grading, story))
-    audited = Counter((entry.stage, entry.event_id) for entry in story.audit)
-    wrong.extend(f"two audit entries under one key ({stage.value})" for (stage, _), n in audited.items() if n > 1)
-    for stage, events in (
-        (PipelineStage.INFERENCE, story.inferences),
-        (PipelineStage.GRADING, story.gradings),
-        (PipelineStage.ESCALATION, story.escalations),
-    ):
-        for event in events:
-            if (stage, event.event_id) not in audited:
-                wrong.append(f"{stage.value} {event.event_id} is not audited")
-    return wrong
+        wrong += _escalated(grading, story)
+    levels = Counter((escalation.escalation_id, escalation.level) for escalation in story.escalations)
+    return wrong + [f"level {level} of an escalation came {n} times" for (_, level), n in levels.items() if n > 1]
+
+
+def _needed(inference: InferenceEvent) -> frozenset[EscalationType]:
+    return ASKED_WITHOUT_CLASS.get(inference.model_status, ASKED_WITHOUT_CLASS[ModelStatus.FAILED])
 
 
 def _escalated(grading: GradingEvent, story: Story) -> list[str]:
@@ -84,6 +93,25 @@ def _escalated(grading: GradingEvent, story: Story) -> list[str]:
     came = Counter(escalation.type for escalation in story.escalations if escalation.level == 0)
     wrong = [f"{kind.value} was asked for and did not come" for kind in asked - came]
     return wrong + [f"{kind.value} came and was not asked for, or twice" for kind in came - asked]
+
+
+def _audited(story: Story) -> list[str]:
+    """Every record has one audit entry, and the case's taking up has one too."""
+    entries = Counter((entry.stage, entry.event_id) for entry in story.audit)
+    wrong = [f"two audit entries under one key ({stage.value})" for (stage, _), n in entries.items() if n > 1]
+    # What was laid aside was never taken up; its entry speaks of the dead letter.
+    taken_up = story.cases[:1] if story.inferences else []
+    for stage, events in (
+        (PipelineStage.INGEST, taken_up),
+        (PipelineStage.INFERENCE, story.inferences),
+        (PipelineStage.GRADING, story.gradings),
+        (PipelineStage.ESCALATION, story.escalations),
+    ):
+        wrong += [
+            f"{stage.value} {each.event_id} is not audited" for each in events if (stage, each.event_id) not in entries
+        ]
+    laid_aside = sum(entry.stage is PipelineStage.QUARANTINE for entry in story.audit)
+    return wrong + _exactly(story.dead_letters, laid_aside, "audit entry of a dead letter")
 
 
 def _exactly(expected: int, found: int, what: str) -> list[str]:

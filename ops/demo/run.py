@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from rich.console import Console
 
 from ops.demo import show
-from ops.demo.acknowledge import acknowledge
 from ops.demo.follow import Follower, Story
 from ops.demo.reconcile import Published, complete, reconcile
-from ops.demo.scenario import SPECIAL, Kind, plan
+from ops.demo.scenario import Kind, Planned
 from ops.demo.view import Inputs, View
 from ops.up import System
-from schemas.events import EscalationEvent, EscalationType, PipelineStage
+from schemas.events import EscalationEvent, EscalationType
 from schemas.registry import Registry
-from streams.audit_snapshot import Auditor
+from streams import topics
+from streams.audit_reading import Cluster
+from streams.audit_snapshot import READERS, Auditor
 from streams.client import CaseProducer
+from streams.client.acknowledge import Acknowledger
 
 #: The whole demo's patience, from the last input published. Workers that are still starting need most of it.
 COMPLETE_WITHIN_S = 180.0
-ACKNOWLEDGED_WITHIN_S = 30.0
+TAKEN_UP_WITHIN_S = 30.0
 
 
 class Demo:
     """Publishes, watches, answers one emergency, and holds every input against its outcome."""
 
-    def __init__(self, system: System, console: Console, *, cases: int, seed: int) -> None:
+    def __init__(self, system: System, console: Console, planned: Sequence[Planned]) -> None:
         self._system = system
         self._console = console
-        self._cases = cases
-        self._seed = seed
+        self._planned = planned
+        #: The case to look at afterwards, once one was answered.
+        self.answered: UUID | None = None
         #: When the broker had each case, in seconds since the epoch.
         self._started: dict[UUID, float] = {}
 
@@ -41,18 +43,19 @@ class Demo:
         """What went wrong, one line each; empty when everything reconciles."""
         with Follower(self._system.settings) as follower:
             inputs: Inputs = []
-            with View(self._console, follower, self._cases + SPECIAL, inputs) as look:
+            with View(self._console, follower, len(self._planned), inputs) as look:
                 self._publish(inputs, look)
                 published = [each for _, each in inputs]
                 follower.wait(lambda stories: complete(published, stories), COMPLETE_WITHIN_S, look)
-            wrong = self._answer(follower)
-            # What is doubled would come after what is complete.
+            wrong = self._answer(follower) + self._everything_taken_up()
+            # What is doubled would come after what is complete, and after the copy was taken up.
             time.sleep(1.0)
             with follower.lock:
                 stories = dict(follower.stories)
         self._console.print()
         show.summary(self._console, inputs, stories, self._started)
-        self._console.print(f"\n{show.latencies(inputs, stories, self._started)}", highlight=False)
+        self._tell(f"\n{show.agreement(inputs, stories)}")
+        self._tell(show.latencies(inputs, stories, self._started))
         wrong = reconcile(published, stories) + wrong
         if not wrong:
             cases = len({each.case_id for each in published})
@@ -63,7 +66,7 @@ class Demo:
     def _publish(self, inputs: Inputs, look: Callable[[], None]) -> None:
         # The second producer does not remember what the first has sent: the stages must see the copy.
         with CaseProducer(self._system.settings) as first, CaseProducer(self._system.settings) as second:
-            for planned in plan(self._cases, self._seed, datetime.now(UTC)):
+            for planned in self._planned:
                 producer = second if planned.kind is Kind.DUPLICATE else first
                 case = planned.case
                 done = producer.publish(
@@ -76,7 +79,10 @@ class Demo:
                     accept_unreadable=case.accept_unreadable,
                 )
                 self._started.setdefault(done.case_id, time.time())
-                inputs.append((planned, Published(case_id=done.case_id, event_id=done.event_id, kind=planned.kind)))
+                published = Published(
+                    case_id=done.case_id, event_id=done.event_id, kind=planned.kind, emergency=planned.emergency
+                )
+                inputs.append((planned, published))
                 look()
 
     def _answer(self, follower: Follower) -> list[str]:
@@ -85,19 +91,29 @@ class Demo:
             chosen = _most_urgent(list(follower.stories.values()))
         if chosen is None:
             return ["no escalation came that could be acknowledged"]
+        self.answered = chosen.case_id
         self._tell(f"acknowledging {chosen.type.value} of case {str(chosen.case_id)[:8]} as {chosen.role}")
-        ack = acknowledge(self._system.settings, chosen)
-
-        def audited(stories: dict[UUID, Story]) -> bool:
-            entries = stories.get(chosen.case_id, Story()).audit
-            return any(
-                entry.stage is PipelineStage.ACKNOWLEDGEMENT and entry.event_id == ack.event_id for entry in entries
-            )
-
-        if not follower.wait(audited, ACKNOWLEDGED_WITHIN_S, lambda: None):
-            return [f"the acknowledgement of escalation {chosen.escalation_id} was not taken"]
-        self._tell("acknowledged: its clock stands still, and the audit says so")
+        with Acknowledger(self._system.settings) as desk:
+            answer = desk.answer(chosen, role=chosen.role)
+        if not answer.accepted:
+            return [f"the acknowledgement of escalation {chosen.escalation_id} was refused: {answer.code}"]
+        in_time = "in time" if answer.in_time else "late"
+        self._tell(f"acknowledged: its clock stands still, {in_time}, and the audit says so")
         return []
+
+    def _everything_taken_up(self) -> list[str]:
+        """Wait until the inference stages have come to the end of what was published, the copy included."""
+        cluster = Cluster(self._system.settings.bootstrap_servers)
+        deadline = time.monotonic() + TAKEN_UP_WITHIN_S
+        waiting = set(topics.CASES.values())
+        while waiting and time.monotonic() < deadline:
+            for topic in sorted(waiting):
+                ends = cluster.written_ends((topic, number) for number in range(self._system.settings.partitions))
+                positions = cluster.committed_positions(READERS[topic], ends)
+                if all(positions.get(place, 0) >= end for place, end in ends.items()):
+                    waiting.discard(topic)
+            time.sleep(0.1)
+        return [f"{topic} was not read to its end" for topic in sorted(waiting)]
 
     def _verify_audit(self) -> list[str]:
         settings = self._system.settings

@@ -47,12 +47,12 @@ class Planned:
     case: NewCase
 
 
-def plan(count: int, seed: int, now: datetime) -> Iterator[Planned]:
+def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> Iterator[Planned]:
     """`count` routine cases first, then what is special: the emergencies come last, to overtake the rest.
 
-    Pictures are drawn as they are asked for.
+    Pictures are drawn as they are asked for, `side` pixels wide.
     """
-    routine = [_routine(number, seed, now) for number in range(count)]
+    routine = [_routine(number, seed, now, side) for number in range(count)]
     yield from routine
     again = routine[0]
     yield Planned(
@@ -74,6 +74,7 @@ def plan(count: int, seed: int, now: datetime) -> Iterator[Planned]:
     yield _emergency(
         "stage_4",
         seed + 1,
+        side,
         now - timedelta(minutes=2),
         patient_code="EMERGENCY-2025-001",
         context={"age": 85, "diabetes": True, "risk_score": 18},
@@ -82,6 +83,7 @@ def plan(count: int, seed: int, now: datetime) -> Iterator[Planned]:
     yield _emergency(
         "stage_3",
         seed + 2,
+        side,
         now - timedelta(minutes=1),
         patient_code="CD-2025-902",
         context={"age": 69, "infection_signs": ["cellulitis", "fever"]},
@@ -89,10 +91,10 @@ def plan(count: int, seed: int, now: datetime) -> Iterator[Planned]:
     )
 
 
-def _routine(number: int, seed: int, now: datetime) -> Planned:
+def _routine(number: int, seed: int, now: datetime, side: int) -> Planned:
     stage = CLASSES[number % len(CLASSES)]
     monk = MONK_TONES[(number // len(CLASSES)) % len(MONK_TONES)]
-    drawn = picture(seed, number, stage=stage, monk=monk, size=PICTURE_SIDE)
+    drawn = picture(seed, number, stage=stage, monk=monk, size=side)
     case = NewCase(
         image=drawn.jpeg(),
         patient_code=f"CD-2025-{number:03d}",
@@ -102,7 +104,7 @@ def _routine(number: int, seed: int, now: datetime) -> Planned:
     return Planned(title=f"{stage}, Monk {monk}", kind=Kind.CASE, drawn=stage, emergency=False, case=case)
 
 
-def _emergency(stage: str, seed: int, captured_at: datetime, **fields: Any) -> Planned:
-    image = picture(seed, 0, stage=stage, monk=5, size=PICTURE_SIDE).jpeg()
+def _emergency(stage: str, seed: int, side: int, captured_at: datetime, **fields: Any) -> Planned:
+    image = picture(seed, 0, stage=stage, monk=5, size=side).jpeg()
     case = NewCase(image=image, captured_at=captured_at.astimezone(UTC), **fields)
     return Planned(title=f"{stage}, emergency", kind=Kind.CASE, drawn=stage, emergency=True, case=case)

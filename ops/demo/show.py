@@ -34,7 +34,7 @@ _SHORT = {
     EscalationType.SYSTEM_ERROR: "system",
 }
 #: Escalations shown while the demo runs; all of them are in the summary.
-SHOWN = 6
+SHOWN = 5
 
 
 def progress(stories: Mapping[UUID, Story], expected: int, publishing: int) -> Group:
@@ -58,12 +58,12 @@ def progress(stories: Mapping[UUID, Story], expected: int, publishing: int) -> G
 
 
 def escalation_lines(escalation: EscalationEvent) -> list[Text]:
-    """One escalation as two lines: what, for whom, by when; and the first reason in Spanish."""
+    """One escalation as three lines: what, for whom, by when; and the first reason in Spanish and in English."""
     head = Text("  ! ", style=_COLOURS.get(escalation.severity, ""))
     head.append(f"{escalation.type.value:<18}", style=_COLOURS.get(escalation.severity, ""))
     head.append(f" {_clock(escalation.respond_by)}  {escalation.role}  case {str(escalation.case_id)[:8]}")
-    reason = escalation.reasons[0].es if escalation.reasons else ""
-    return [head, Text(f"    {reason}"[:78], style="dim")]
+    reasons = [escalation.reasons[0].es, escalation.reasons[0].en] if escalation.reasons else []
+    return [head, *(Text(_cut(f"    {reason}"), style="dim") for reason in reasons)]
 
 
 def summary(
@@ -74,11 +74,12 @@ def summary(
 ) -> None:
     """A line an input: what was drawn, what the model said, what was decided, whom it reached and how soon."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("drawn", "the model said", "decision", "escalations", "after"):
-        table.add_column(heading, no_wrap=heading == "after")
+    for heading in ("case", "drawn", "the model said", "decision", "escalations", "after"):
+        table.add_column(heading, no_wrap=heading in ("case", "after"))
     for planned, published in inputs:
         story = stories.get(published.case_id, Story())
         table.add_row(
+            str(published.case_id)[:8],
             planned.title,
             _model_said(planned, story),
             _decision(story),
@@ -91,19 +92,31 @@ def summary(
 def latencies(
     inputs: Sequence[tuple[Planned, Published]], stories: Mapping[UUID, Story], started: Mapping[UUID, float]
 ) -> str:
-    """How soon the emergencies and the routine cases reached people, in seconds from their publishing."""
+    """How soon emergencies and routine cases reached people, in seconds from their publishing, and who came first."""
+    reached: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    for planned, published in inputs:
+        at = stories.get(published.case_id, Story()).escalated_at
+        if planned.kind is Kind.CASE and at is not None:
+            reached[planned.emergency].append((at, at - started[published.case_id]))
 
     def worst(emergency: bool) -> str:
-        spent = [
-            story.escalated_at - started[published.case_id]
-            for planned, published in inputs
-            if planned.emergency is emergency and planned.kind is Kind.CASE
-            for story in [stories.get(published.case_id, Story())]
-            if story.escalated_at is not None
-        ]
-        return f"{max(spent):.1f} s at most" if spent else "none"
+        return f"{max(spent for _, spent in reached[emergency]):.1f} s at most" if reached[emergency] else "none"
 
-    return f"published → escalated: emergencies {worst(True)}, routine {worst(False)}"
+    told = f"published → escalated: emergencies {worst(True)}, routine {worst(False)}"
+    last = max((at for at, _ in reached[True]), default=None)
+    overtaken = 0 if last is None else sum(at > last for at, _ in reached[False])
+    return f"{told}\nthe emergencies were published last; {overtaken} routine cases reached people after them"
+
+
+def agreement(inputs: Sequence[tuple[Planned, Published]], stories: Mapping[UUID, Story]) -> str:
+    """How often the model said what was drawn: of generated pictures, so it tells nothing of patients."""
+    pictures = [(planned, published) for planned, published in inputs if planned.kind is Kind.CASE]
+    found = [each for _, published in pictures for each in stories.get(published.case_id, Story()).inferences[:1]]
+    judged = {each.case_id: each.findings[0].stage for each in found if each.model_status is ModelStatus.JUDGED}
+    as_drawn = sum(judged.get(published.case_id) == planned.drawn for planned, published in pictures)
+    version = next((each.model_version for each in found if each.model_version), "none")
+    asked = len(pictures) - len(judged)
+    return f"model {version}: {as_drawn} of {len(pictures)} pictures as drawn; {asked} without a class went to people"
 
 
 def _newest(stories: Mapping[UUID, Story]) -> list[EscalationEvent]:
@@ -139,6 +152,10 @@ def _escalations(story: Story) -> str:
 
 def _after(story: Story, started: float | None) -> str:
     return "" if story.escalated_at is None or started is None else f"{story.escalated_at - started:.1f} s"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= 79 else f"{line[:78]}…"
 
 
 def _clock(moment: datetime) -> str:

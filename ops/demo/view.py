@@ -12,6 +12,7 @@ from ops.demo import show
 from ops.demo.follow import Follower
 from ops.demo.reconcile import Published
 from ops.demo.scenario import Planned
+from schemas.events import EscalationType, Lane
 
 #: What was published so far.
 Inputs = list[tuple[Planned, Published]]
@@ -49,6 +50,8 @@ class View:
     def _tell_new(self) -> None:
         with self._follower.lock:
             every = [each for story in self._follower.stories.values() for each in story.escalations]
+        # A log is to be read: only the emergencies one by one; the summary has everything.
+        every = [each for each in every if each.lane is Lane.EMERGENCY or each.type is EscalationType.EMERGENCY]
         for escalation in sorted(every, key=lambda each: each.raised_at):
             if escalation.event_id not in self._told:
                 self._told.add(escalation.event_id)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ops.demo.follow import Story
 from ops.demo.reconcile import Published, reconcile
@@ -15,6 +19,7 @@ from schemas.events import (
     AuditEntry,
     CaseEvent,
     EscalationEvent,
+    EscalationType,
     Finding,
     GradingKind,
     ImageReference,
@@ -47,8 +52,8 @@ def entry(event: object, stage: PipelineStage) -> AuditEntry:
     )
 
 
-def served() -> tuple[Published, Story]:
-    """A stage 4 as it must come out."""
+def served(status: ModelStatus = ModelStatus.JUDGED) -> tuple[Published, Story]:
+    """A stage 4, or a case that the model gave no class, as it must come out."""
     policy = packaged_policy()
     case = CaseEvent(
         event_id=uuid4(),
@@ -60,7 +65,8 @@ def served() -> tuple[Published, Story]:
         context=PatientContext(),
         producer="test",
     )
-    finding = Finding(stage=StageClass.STAGE_4, confidence=0.9)
+    judged = status is ModelStatus.JUDGED
+    findings = (Finding(stage=StageClass.STAGE_4, confidence=0.9),) if judged else ()
     inference = InferenceEvent(
         event_id=uuid4(),
         case_id=case.case_id,
@@ -72,11 +78,11 @@ def served() -> tuple[Published, Story]:
         inferred_at=NOW,
         image=IMAGE,
         context=case.context,
-        findings=(finding,),
-        model_status=ModelStatus.JUDGED,
+        findings=findings,
+        model_status=status,
     )
     grading = grading_event(
-        decide(policy, (finding,), case.context),
+        decide(policy, findings, case.context, model_status=status),
         event_id=uuid4(),
         case_id=case.case_id,
         source_event_id=inference.event_id,
@@ -99,7 +105,8 @@ def served() -> tuple[Published, Story]:
         for request in grading.escalations
     ]
     story = Story(cases=[case], inferences=[inference], gradings=[grading], escalations=escalations)
-    story.audit = [entry(inference, PipelineStage.INFERENCE), entry(grading, PipelineStage.GRADING)]
+    story.audit = [entry(case, PipelineStage.INGEST)]
+    story.audit += [entry(inference, PipelineStage.INFERENCE), entry(grading, PipelineStage.GRADING)]
     story.audit += [entry(each, PipelineStage.ESCALATION) for each in escalations]
     return Published(case_id=case.case_id, event_id=case.event_id, kind=Kind.CASE), story
 
@@ -126,6 +133,10 @@ FAULTS: dict[str, Callable[[Story], object]] = {
     "a doubled escalation": lambda story: story.escalations.append(story.escalations[0]),
     "a missing audit entry": lambda story: story.audit.pop(),
     "a doubled audit entry": lambda story: story.audit.append(story.audit[0]),
+    "a missing audit entry of the taking up": lambda story: story.audit.pop(0),
+    "a dead letter's audit entry without the dead letter": lambda story: story.audit.append(
+        entry(story.cases[0], PipelineStage.QUARANTINE)
+    ),
     "a dead letter": lambda story: setattr(story, "dead_letters", 1),
 }
 
@@ -148,10 +159,87 @@ def test_a_case_that_nobody_published_is_found() -> None:
     assert reconcile([published], {published.case_id: story, invented.case_id: another}) != []
 
 
-def test_a_broken_file_must_be_a_dead_letter_that_people_were_asked_about() -> None:
-    published, story = served()
-    broken = Published(case_id=published.case_id, event_id=published.event_id, kind=Kind.BROKEN)
-    assert reconcile([broken], {broken.case_id: story}) != []
+def laid_aside() -> tuple[Published, Story]:
+    """A broken file as it must come out: no finding, a dead letter, and people asked."""
+    case, story = served(ModelStatus.ABSTAINED)
     story.inferences.clear()
+    story.gradings[0] = replace(story.gradings[0], kind=GradingKind.QUARANTINE)
     story.dead_letters = 1
+    story.audit[:2] = [entry(story.cases[0], PipelineStage.QUARANTINE)]
+    return replace(case, kind=Kind.BROKEN), story
+
+
+def test_a_broken_file_must_be_a_dead_letter_that_people_were_asked_about() -> None:
+    broken, story = laid_aside()
     assert reconcile([broken], {broken.case_id: story}) == []
+    asked = [each for each in story.gradings[0].escalations if each.type is not EscalationType.HUMAN_REVIEW]
+    story.gradings[0] = replace(story.gradings[0], escalations=tuple(asked))
+    story.escalations = [each for each in story.escalations if each.type is not EscalationType.HUMAN_REVIEW]
+    assert reconcile([broken], {broken.case_id: story}) == [
+        f"case {broken.case_id}: human_review should have been asked for"
+    ]
+
+
+def test_a_broken_file_that_was_given_a_class_is_found() -> None:
+    published, story = served()
+    broken = replace(published, kind=Kind.BROKEN)
+    assert f"case {broken.case_id}: a broken file was given a class" in reconcile([broken], {broken.case_id: story})
+
+
+def test_a_case_that_was_laid_aside_without_being_broken_is_found() -> None:
+    broken, story = laid_aside()
+    assert reconcile([replace(broken, kind=Kind.CASE)], {broken.case_id: story}) != []
+
+
+@pytest.mark.parametrize("kind", [Kind.CASE, Kind.BROKEN])
+@pytest.mark.parametrize("status", [ModelStatus.ABSTAINED, ModelStatus.FAILED, ModelStatus.UNAVAILABLE])
+def test_without_a_class_from_the_model_people_must_have_been_asked(status: ModelStatus, kind: Kind) -> None:
+    published, story = served(status)
+    published = replace(published, kind=kind)
+    assert reconcile([published], {published.case_id: story}) == []
+    story.gradings[0] = replace(story.gradings[0], escalations=())
+    story.escalations.clear()
+    assert reconcile([published], {published.case_id: story}) != []
+
+
+def test_an_emergency_that_reached_nobody_is_found() -> None:
+    published, story = served()
+    story.gradings[0] = replace(story.gradings[0], escalations=())
+    story.escalations.clear()
+    assert reconcile([published], {published.case_id: story}) == []
+    emergency = replace(published, emergency=True)
+    assert reconcile([emergency], {published.case_id: story}) == [
+        f"case {published.case_id}: an emergency reached nobody"
+    ]
+
+
+def test_an_escalation_that_was_raised_because_nobody_answered_is_no_copy() -> None:
+    published, story = served()
+    raised = replace(story.escalations[0], event_id=uuid4(), level=1)
+    story.escalations.append(raised)
+    story.audit.append(entry(raised, PipelineStage.ESCALATION))
+    assert reconcile([published], {published.case_id: story}) == []
+    story.escalations.append(replace(raised, event_id=uuid4()))
+    story.audit.append(entry(story.escalations[-1], PipelineStage.ESCALATION))
+    assert reconcile([published], {published.case_id: story}) != []
+
+
+@given(
+    count=st.integers(1, 6),
+    at=st.integers(0, 5),
+    fault=st.sampled_from(sorted(FAULTS)),
+    order=st.randoms(use_true_random=False),
+)
+def test_one_fault_among_many_cases_is_found_and_named_with_its_case(
+    count: int, at: int, fault: str, order: Random
+) -> None:
+    cases = [served() for _ in range(count)]
+    stories = {published.case_id: story for published, story in cases}
+    inputs = [published for published, _ in cases]
+    order.shuffle(inputs)
+    assert reconcile(inputs, stories) == []
+    hit, story = cases[at % count]
+    FAULTS[fault](story)
+    wrong = reconcile(inputs, stories)
+    assert wrong
+    assert all(str(hit.case_id) in line for line in wrong)
