@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -17,7 +16,7 @@ from rich.console import Console
 from ops.context import AlreadyRunningError, default_run_dir
 from ops.demo.folder import FolderError, own_folder
 from ops.demo.run import Demo
-from ops.demo.scenario import plan
+from ops.demo.scenario import drawing
 from ops.embedded import EmbeddedError
 from ops.health import HealthProbe
 from ops.up import Options, System
@@ -41,7 +40,7 @@ KEPT = frozenset({"VIGIA_CACHE_DIR", "VIGIA_MODEL_DIR", "VIGIA_POLICY_FILE", "VI
 
 
 @click.command()
-@click.option("--cases", type=click.IntRange(1, 5000), default=CASES, show_default=True, help="Routine cases.")
+@click.option("--cases", type=click.IntRange(1, 1000), default=CASES, show_default=True, help="Routine cases.")
 @click.option("--seed", type=int, default=2026, show_default=True, help="Seed of the generated pictures.")
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for state, pictures, logs.")
 @click.option("--brokers", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Brokers.")
@@ -59,18 +58,16 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
     try:
         env = own_environment()
         usual = default_run_dir(env).with_name("demo")
-        with (
-            own_folder(None if run_dir is None else run_dir.absolute(), usual) as folder,
-            ThreadPoolExecutor(1) as pool,
-        ):
+        with own_folder(None if run_dir is None else run_dir.absolute(), usual) as folder:
             _say(console, DISCLAIMER)
             if os.environ.get("VIGIA_BOOTSTRAP_SERVERS"):
                 _say(console, "VIGIA_BOOTSTRAP_SERVERS is set, and not used: the demo has a broker of its own")
-            # Drawing takes a processor for some seconds, and the services mostly wait at their start.
-            drawn = pool.submit(lambda: list(plan(cases, seed, datetime.now(UTC))))
-            with System(Options(run_dir=folder, brokers=int(brokers)), lambda line: _say(console, line), env) as system:
+            system = System(Options(run_dir=folder, brokers=int(brokers)), lambda line: _say(console, line), env)
+            with drawing(cases, seed, datetime.now(UTC)) as drawn, system:
                 _wait_until_serving(system, console)
-                demo = Demo(system, console, drawn.result())
+                with console.status("drawing pictures"):
+                    planned = drawn()
+                demo = Demo(system, console, planned)
                 wrong = demo.run()
                 for line in wrong:
                     _say(console, f"does not add up: {line}")

@@ -25,6 +25,10 @@ from streams.client.acknowledge import Acknowledger
 #: The whole demo's patience, from the last input published. Workers that are still starting need most of it.
 COMPLETE_WITHIN_S = 180.0
 TAKEN_UP_WITHIN_S = 30.0
+#: Before a person, the first pictures come one by one, slowly enough to be followed; the others all at once, so that
+#: the emergencies find somebody to overtake.
+PACED = 10
+PACE_S = 0.3
 
 
 class Demo:
@@ -84,6 +88,8 @@ class Demo:
                 )
                 inputs.append((planned, published))
                 look()
+                if self._console.is_terminal and len(inputs) <= PACED:
+                    time.sleep(PACE_S)
 
     def _answer(self, follower: Follower) -> list[str]:
         """Acknowledge one emergency, and see in the audit that its clock stopped."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from inference.findings import CLASSES
@@ -47,19 +51,36 @@ class Planned:
     case: NewCase
 
 
+@contextmanager
+def drawing(count: int, seed: int, now: datetime) -> Iterator[Callable[[], list[Planned]]]:
+    """Yield what returns the whole plan, drawn in a thread meanwhile: services mostly wait at their start.
+
+    Leaving the block early ends the drawing at the next picture.
+    """
+    left = threading.Event()
+
+    def draw() -> list[Planned]:
+        return list(takewhile(lambda _: not left.is_set(), plan(count, seed, now)))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="draw") as pool:
+        try:
+            yield pool.submit(draw).result
+        finally:
+            left.set()
+
+
 def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> Iterator[Planned]:
     """`count` routine cases first, then what is special: the emergencies come last, to overtake the rest.
 
     Pictures are drawn as they are asked for, `side` pixels wide.
     """
-    routine = [_routine(number, seed, now, side) for number in range(count)]
-    yield from routine
-    again = routine[0]
+    yield (again := _routine(0, seed, now, side))
+    yield from (_routine(number, seed, now, side) for number in range(1, count))
     yield Planned(
         title=f"{again.title}, again", kind=Kind.DUPLICATE, drawn=again.drawn, emergency=False, case=again.case
     )
     yield Planned(
-        title="a file that is no picture",
+        title="no picture",
         kind=Kind.BROKEN,
         drawn=None,
         emergency=False,

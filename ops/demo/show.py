@@ -25,13 +25,19 @@ _COLOURS = {
     Severity.ATTENTION: "cyan",
     Severity.ROUTINE_PREVENTION: "green",
 }
-#: Short names, so that a line holds in 80 columns.
+#: Severities whose names would take the room of another column.
 _SHORT = {
-    EscalationType.EMERGENCY: "emergency",
-    EscalationType.SPECIALIST_REVIEW: "specialist",
-    EscalationType.HUMAN_REVIEW: "human",
-    EscalationType.HIGH_RISK: "high risk",
-    EscalationType.SYSTEM_ERROR: "system",
+    Severity.ROUTINE_PREVENTION: "routine",
+    Severity.SPECIALIZED_EVALUATION: "specialized",
+    Severity.STRICT_MONITORING: "strict",
+}
+#: A letter each, so that a case has one line in 80 columns; a legend below the table explains them.
+_LETTERS = {
+    EscalationType.EMERGENCY: "E",
+    EscalationType.SPECIALIST_REVIEW: "S",
+    EscalationType.HUMAN_REVIEW: "H",
+    EscalationType.HIGH_RISK: "R",
+    EscalationType.SYSTEM_ERROR: "X",
 }
 #: Escalations shown while the demo runs; all of them are in the summary.
 SHOWN = 5
@@ -39,7 +45,8 @@ SHOWN = 5
 
 def progress(stories: Mapping[UUID, Story], expected: int, publishing: int) -> Group:
     """Bars of the stages with how many wait before each, and the newest escalations."""
-    published = len(stories)
+    # The copy is an input, and no case of its own.
+    cases, published = expected - 1, len(stories)
     inferred = sum(bool(story.inferences or story.dead_letters) for story in stories.values())
     graded = sum(bool(story.gradings) for story in stories.values())
     asking = [story for story in stories.values() if any(grading.escalations for grading in story.gradings)]
@@ -47,8 +54,8 @@ def progress(stories: Mapping[UUID, Story], expected: int, publishing: int) -> G
     table = Table.grid(padding=(0, 2))
     rows = (
         ("published", publishing, expected, 0),
-        ("inferred", inferred, expected, published - inferred),
-        ("graded", graded, expected, inferred - graded),
+        ("inferred", inferred, cases, published - inferred),
+        ("graded", graded, cases, inferred - graded),
         ("escalated", escalated, len(asking), len(asking) - escalated),
     )
     for name, done, total, waiting in rows:
@@ -74,8 +81,8 @@ def summary(
 ) -> None:
     """A line an input: what was drawn, what the model said, what was decided, whom it reached and how soon."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("case", "drawn", "the model said", "decision", "escalations", "after"):
-        table.add_column(heading, no_wrap=heading in ("case", "after"))
+    for heading in ("case", "drawn", "the model said", "decision", "asked", "after"):
+        table.add_column(heading, no_wrap=True)
     for planned, published in inputs:
         story = stories.get(published.case_id, Story())
         table.add_row(
@@ -83,10 +90,14 @@ def summary(
             planned.title,
             _model_said(planned, story),
             _decision(story),
-            _escalations(story) if planned.kind is not Kind.DUPLICATE else "one set of outputs",
+            _escalations(story) if planned.kind is not Kind.DUPLICATE else "one set",
             _after(story, started.get(published.case_id)) if planned.kind is not Kind.DUPLICATE else "",
         )
     console.print(table)
+    console.print(
+        "asked: E emergency, S specialist, H human review, R high risk, X system error",
+        highlight=False,
+    )
 
 
 def latencies(
@@ -126,13 +137,13 @@ def _newest(stories: Mapping[UUID, Story]) -> list[EscalationEvent]:
 
 def _model_said(planned: Planned, story: Story) -> str:
     if planned.kind is Kind.BROKEN:
-        return "no picture: dead letter" if story.dead_letters else "?"
+        return "dead letter" if story.dead_letters else "?"
     if not story.inferences:
         return "?"
     inference = story.inferences[0]
     if inference.model_status is not ModelStatus.JUDGED:
         why = inference.findings[0].abstained if inference.findings else inference.failure
-        return f"{inference.model_status.value}: {why}"
+        return str(why or inference.model_status.value)[:18]
     finding = inference.findings[0]
     assert finding.stage is not None
     return f"{finding.stage.value} {finding.confidence or 0:.2f}"
@@ -142,12 +153,12 @@ def _decision(story: Story) -> Text:
     if not story.gradings:
         return Text("?")
     severity = story.gradings[0].severity
-    return Text(severity.value.replace("_", " "), style=_COLOURS.get(severity, ""))
+    return Text(_SHORT.get(severity, severity.value), style=_COLOURS.get(severity, ""))
 
 
 def _escalations(story: Story) -> str:
     first = [escalation for escalation in story.escalations if escalation.level == 0]
-    return ", ".join(_SHORT[escalation.type] for escalation in first) or "none"
+    return " ".join(_LETTERS[kind] for kind in _LETTERS if any(each.type is kind for each in first)) or "–"
 
 
 def _after(story: Story, started: float | None) -> str:

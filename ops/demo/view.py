@@ -26,7 +26,7 @@ class View:
         self._follower = follower
         self._expected = expected
         self._inputs = inputs
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._told: set[UUID] = set()
 
     def __enter__(self) -> Callable[[], None]:
