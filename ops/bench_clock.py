@@ -32,7 +32,7 @@ from streams.gradings import grading_event
 from streams.partitioner import LIBRDKAFKA_PARTITIONER
 from streams.policy_file import packaged_policy
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 def main(count: int = 10_000, due: int = 1_000) -> None:
