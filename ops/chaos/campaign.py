@@ -27,6 +27,7 @@ from ops.chaos.workers import STAGES, Workers
 from ops.up import Options, System
 from schemas.events import ImageReference
 from schemas.serde import Serde
+from streams import topics
 from streams.audit_reading import Cluster, UnreadableError
 from streams.audit_snapshot import Auditor
 from streams.images import ImageStore
@@ -76,7 +77,7 @@ class Outcome:
     @property
     def clean(self) -> bool:
         """Whether nothing was wrong, by the verifier and by the audit's own verification."""
-        return self.verdict.clean and bool(self.audit.get("clean")) and self.settled
+        return self.verdict.clean and bool(self.audit.get("clean")) and self.settled and self.cases > 0
 
     def as_json(self) -> dict[str, Any]:
         """The report."""
@@ -132,6 +133,8 @@ def _run(
 ) -> Outcome:
     settings = system.settings
     serde = Serde(settings.schema_registry_url)
+    # The registry will be away: what is published must not need it.
+    serde.warm_up(topics.RECORDS)
     store = ImageStore.from_settings(settings)
     pictures, reference = _reference(store, plan.seed)
     for program in STAGES:
