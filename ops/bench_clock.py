@@ -127,11 +127,14 @@ def _grading(within_s: int) -> GradingEvent:
 
 
 def _publish(system: System, serde: Serde, events: list[GradingEvent]) -> None:
-    producer = Producer({"bootstrap.servers": system.settings.bootstrap_servers, **LIBRDKAFKA_PARTITIONER})
+    # The broker's limit on a record holds for a whole batch: a burst in one larger batch would be refused.
+    limits = {"batch.size": topics.MAX_EVENT_BYTES // 2}
+    producer = Producer({"bootstrap.servers": system.settings.bootstrap_servers, **limits, **LIBRDKAFKA_PARTITIONER})
     for event in events:
         producer.produce(topics.GRADINGS, serde.encode(event, topics.GRADINGS), key=str(event.case_id).encode())
         producer.poll(0)
-    producer.flush(30)
+    if producer.flush(30):
+        raise RuntimeError("the broker did not take all gradings")
 
 
 def _await(follow: Consumer, serde: Serde, count: int, level: int) -> list[float]:
