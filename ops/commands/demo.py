@@ -52,7 +52,8 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
     Exit code 0 only if every input has exactly its outcome and the audit chain holds.
     """
     console = Console()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell starts a command in the background with ctrl-C ignored, and Python leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:

@@ -47,7 +47,8 @@ def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) 
     """
     console = Console()
     stop = threading.Event()
-    for number in _STOPPING:
+    # SIGINT too: a shell starts a command in the background with ctrl-C ignored, and Python leaves it so.
+    for number in (signal.SIGINT, *_STOPPING):
         signal.signal(number, signal.default_int_handler)
     try:
         options = Options(
