@@ -128,7 +128,7 @@ def _grading(within_s: int) -> GradingEvent:
 
 def _publish(system: System, serde: Serde, events: list[GradingEvent]) -> None:
     # The broker's limit on a record holds for a whole batch: a burst in one larger batch would be refused.
-    limits = {"batch.size": topics.MAX_EVENT_BYTES // 2}
+    limits = {"batch.size": 128 * 1024}
     producer = Producer({"bootstrap.servers": system.settings.bootstrap_servers, **limits, **LIBRDKAFKA_PARTITIONER})
     for event in events:
         producer.produce(topics.GRADINGS, serde.encode(event, topics.GRADINGS), key=str(event.case_id).encode())

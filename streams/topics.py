@@ -60,14 +60,16 @@ CLINICAL_RETENTION_MS = 90 * DAY_MS
 TICK_RETENTION_MS = HOUR_MS
 #: The runtime looks back seven days for events seen before (streams/runtime/state.py); older marks are waste.
 SEEN_RETENTION_MS = 8 * DAY_MS
-#: Events have 0.3 to 4 KiB. A broker refuses more than this from a producer, so that a dead letter, which carries the
-#: record as it came and headers of its own, still fits into the default of 1 MiB.
-MAX_EVENT_BYTES = 256 * 1024
+#: A broker holds this limit against a whole batch. It is Kafka's own default: librdkafka fills batches to 1,000,000
+#: bytes, and with a smaller limit a burst from a producer that knows nothing of us would be refused.
+MAX_BATCH_BYTES = 1_048_588
+#: A dead letter carries the record as it came and headers of its own, and must fit whatever came.
+MAX_DEAD_LETTER_BYTES = 2 * MAX_BATCH_BYTES
 #: An erased case (a tombstone in the audit) is gone from the disks after this and `SEGMENT_MS`, at the latest.
 ERASURE_LAG_MS = 7 * DAY_MS
 
 _DURABLE = {"unclean.leader.election.enable": "false", "compression.type": "producer"}
-_EVENTS = {**_DURABLE, "max.message.bytes": str(MAX_EVENT_BYTES)}
+_EVENTS = {**_DURABLE, "max.message.bytes": str(MAX_BATCH_BYTES)}
 #: Restoring reads the whole topic at every assignment: compact early, in small segments (the active one is never
 #: compacted), to keep it short.
 _STATE = {
@@ -203,7 +205,7 @@ ALL: tuple[Topic, ...] = (
         purpose="What a stage could not process: original key, value and headers, with headers that say why",
         record=None,
         flow=Flow.OUT_OF,
-        config=_kept(CLINICAL_RETENTION_MS, _DURABLE),
+        config=_kept(CLINICAL_RETENTION_MS, {**_DURABLE, "max.message.bytes": str(MAX_DEAD_LETTER_BYTES)}),
         key="that of the original record",
     ),
     Topic(

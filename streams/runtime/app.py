@@ -20,6 +20,7 @@ from streams.runtime.outbox import Batch, Outbox
 from streams.runtime.stage import Stage
 from streams.runtime.state import NumberState, restore_numbers
 from streams.runtime.transport import Transport
+from streams.topics import MAX_DEAD_LETTER_BYTES
 
 logger = get_logger(__name__)
 
@@ -107,6 +108,8 @@ class StageApp(faust.App):  # type: ignore[misc]
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            # A dead letter may be larger than the largest record that any topic takes.
+            max_request_size=MAX_DEAD_LETTER_BYTES,
             # Kafka answers "not enough replicas" while the markers of the last transaction are being written (KIP-890).
             # That takes a few milliseconds; the default pause of 100 ms would be added to an emergency on its way.
             retry_backoff_ms=10,
