@@ -59,14 +59,18 @@ def scrape(url: str) -> Samples:
     return found
 
 
+#: A broker that starts again on a busy machine, and an exporter that finds it, take a few seconds to half a minute.
+PATIENCE_S = 120.0
+
+
 def until(scraped: Callable[[], Samples], condition: Callable[[Samples], bool]) -> Samples:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         samples = scraped()
         if condition(samples):
             return samples
         time.sleep(0.3)
-    raise AssertionError("not within a minute")
+    raise AssertionError(f"not within {PATIENCE_S:.0f} s")
 
 
 def is_up(samples: Samples) -> bool:
