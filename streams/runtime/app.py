@@ -30,6 +30,9 @@ SESSION_TIMEOUT_S = 6.0
 HEARTBEAT_S = 2.0
 #: How long a completed routine input waits for a transaction; emergencies do not wait.
 COMMIT_INTERVAL_S = 0.1
+#: How soon a group leader that dealt partitions without knowing all of them looks again, and deals anew. Faust's five
+#: minutes would leave a lane without a worker for as long.
+METADATA_MAX_AGE_MS = 10_000
 #: Events waiting in Faust's buffer. Everything in it is read again after a rebalance, and an image stage holds what it
 #: takes for a while: two batches are enough to keep it busy.
 BUFFER_BATCHES = 2
@@ -52,6 +55,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             broker_session_timeout=SESSION_TIMEOUT_S,
             broker_heartbeat_interval=HEARTBEAT_S,
             broker_commit_interval=COMMIT_INTERVAL_S,
+            consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
             # Commits are ours; Faust's by count would only add calls.
             broker_commit_every=1_000_000_000,
             broker_max_poll_records=stage.max_batch * BUFFER_BATCHES,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
@@ -51,6 +52,9 @@ class CopartitionedAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
 
     name = "vigia-copartitioned"
     version = 0
+    #: Partitions of every topic, as the worker found them before it joined. aiokafka may hold an assignment before it
+    #: has metadata again (a broker that has just come back), and would then give nobody anything.
+    partitions: ClassVar[int] = 0
     #: The numbers this process held last; its claim at the next rebalance. A worker process runs one consumer.
     _held: tuple[int, ...] = ()
 
@@ -60,7 +64,7 @@ class CopartitionedAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Assignment of every subscribed topic's partitions; called on the group's leader."""
         topics = sorted({topic for metadata in members.values() for topic in metadata.subscription})
-        partitions = {topic: set(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+        partitions = {topic: set(cluster.partitions_for_topic(topic) or range(cls.partitions)) for topic in topics}
         numbers = set().union(*partitions.values()) if partitions else set()
         shares = deal(numbers, {member: _claims(metadata.user_data) for member, metadata in members.items()})
         return {

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from mode import get_logger
 
 from streams.runtime.app import StageApp, watch_lateness
+from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.encoding import AUDIT_TOPIC
 
 logger = get_logger(__name__)
@@ -125,6 +126,7 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         counts = {len(present[topic].partitions) for topic in wanted}
         if len(counts) != 1:
             raise WorkerError("the topics of this stage differ in their number of partitions; see: vigia topics check")
-        app.stage.partitions = app.stage_loop.encoder.partitions = counts.pop()
+        count = counts.pop()
+        app.stage.partitions = app.stage_loop.encoder.partitions = CopartitionedAssignor.partitions = count
         return True
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,13 @@ def test_the_same_number_of_every_topic_goes_to_the_same_member() -> None:
     for member in assignment.values():
         numbers = {tuple(partitions) for _, partitions in member.assignment}
         assert len(numbers) == 1
+
+
+def test_without_metadata_the_partitions_found_before_joining_are_dealt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CopartitionedAssignor, "partitions", 3)
+    cluster = SimpleNamespace(partitions_for_topic=lambda topic: None)
+    metadata = CopartitionedAssignor.metadata(["cases"])
+    assert CopartitionedAssignor.assign(cluster, {"w": metadata})["w"].assignment == [("cases", [0, 1, 2])]
 
 
 def test_a_claim_that_is_no_list_of_numbers_is_ignored() -> None:
