@@ -89,7 +89,12 @@ class System:
     @property
     def settings(self) -> Settings:
         """Settings as a worker reads them."""
-        return Settings.from_env({**self._env, **self.environment})
+        return Settings.from_env(self.process_environment)
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        """The whole environment that its processes get."""
+        return {**self._env, **self.environment}
 
     def __enter__(self) -> Self:
         """Start everything. Raises AlreadyRunningError, EmbeddedError, TopicsError, ContractError, SettingsError."""
@@ -205,7 +210,7 @@ class System:
             # -P: a folder called `ops` where the person happens to be must not be taken for ours.
             [sys.executable, "-P", "-m", "ops", *arguments],
             log=self.run_dir / "logs" / f"{name}.log",
-            env={**self._env, **self.environment},
+            env=self.process_environment,
             grace_s=WORKER_GRACE_S,
             background=program.background,
         )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
-from uuid import UUID
+from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
@@ -37,25 +33,13 @@ class Arrivals:
         self._consumer.assign(places)
         assert all(place.offset != OFFSET_END for place in places)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Stop reading."""
         self._consumer.close()
 
-    def until(self, done: Callable[[], bool], within_s: float) -> None:
-        """Read until `done`. Raises TimeoutError."""
-        deadline = time.monotonic() + within_s
-        while not done():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(self.seen)} records after {within_s:.0f} s")
-            for message in self._consumer.consume(500, 0.1):
-                if message.error() is None:
-                    event = self._serde.decode(message.value() or b"")
-                    self.seen.append((str(message.topic()), event, message.timestamp()[1] / 1000))
-
-    def of(self, case_id: UUID) -> list[tuple[str, Any, float]]:
-        """What arrived of a case."""
-        return [each for each in self.seen if getattr(each[1], "case_id", None) == case_id]
+    def read(self, timeout_s: float) -> None:
+        """Take what is there; wait so long for the first."""
+        for message in self._consumer.consume(500, timeout_s):
+            if message.error() is None:
+                event = self._serde.decode(message.value() or b"")
+                self.seen.append((str(message.topic()), event, message.timestamp()[1] / 1000))

@@ -6,15 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ops.bench.arrivals import Arrivals
-from ops.bench.load import Stored, new_case, open_producer, publish
-from ops.up import System
-from schemas.events import GradingEvent, Lane
-from schemas.serde import Serde
-from streams import topics
+from ops.bench.contestant import Contestant
+from ops.bench.load import Stored, new_case
+from ops.bench.rounds import wait
+from schemas.events import ImageReference, Lane
 
 #: Between two emergencies: they are to be alone, not a batch.
 PAUSE_S = 0.15
+#: Published and waited for before anything counts.
+WARM_UP = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,36 +27,35 @@ class Latency:
     worst: float
 
 
-def emergencies(system: System, stored: Stored, count: int, *, waiting: int = 0) -> Latency:
-    """Publish `count` emergencies one by one, with `waiting` routine cases published just before them."""
-    settings = system.settings
-    serde = Serde(settings.schema_registry_url)
-    names = (topics.GRADINGS, *topics.ESCALATIONS.values())
-    producer = open_producer(settings)
+def emergencies(
+    contestant: Contestant, stored: Stored, count: int, *, waiting: int = 0, kill: str | None = None
+) -> Latency:
+    """Publish `count` emergencies one by one into a running contestant; `listen` was called before.
+
+    `waiting` routine cases are published just before them. The process called `kill` is killed after a third of them.
+    """
     # A severe class, so that each asks for an escalation.
     reference = stored.references[4]
-    with Arrivals(settings, serde, names) as arrivals:
-        if waiting:
-            backlog = [new_case(stored.references[at % len(stored.references)], Lane.ROUTINE) for at in range(waiting)]
-            publish(producer, serde, backlog)
-        cases = []
-        for _ in range(count):
-            case = new_case(reference, Lane.EMERGENCY)
-            publish(producer, serde, [case])
-            cases.append(case)
-            time.sleep(PAUSE_S)
+    contestant.publish([new_case(each, Lane.ROUTINE) for each in _repeated(stored, waiting)])
+    cases = []
+    for number in range(count):
+        if kill is not None and number == count // 3:
+            contestant.kill(kill)
+        case = new_case(reference, Lane.EMERGENCY)
+        contestant.publish([case])
+        cases.append(case)
+        time.sleep(PAUSE_S)
+    wanted = {case.case_id for case in cases}
+    done = wait(contestant, lambda done: wanted <= done.keys())
+    return summarise([done[case.case_id] - case.published_at.timestamp() for case in cases])
 
-        def complete() -> bool:
-            for case in cases:
-                arrived = arrivals.of(case.case_id)
-                gradings = [event for _, event, _ in arrived if isinstance(event, GradingEvent)]
-                if not gradings or len(arrived) - 1 < len(gradings[0].escalations):
-                    return False
-            return True
 
-        arrivals.until(complete, within_s=120)
-        spent = [max(at for _, _, at in arrivals.of(case.case_id)) - case.published_at.timestamp() for case in cases]
-    return summarise(spent)
+def warm_up(contestant: Contestant, stored: Stored) -> None:
+    """Wait until a contestant that was just started answers emergencies and routine cases."""
+    cases = [new_case(each, lane) for each in _repeated(stored, WARM_UP) for lane in Lane]
+    contestant.publish(cases)
+    wanted = {case.case_id for case in cases}
+    wait(contestant, lambda done: wanted <= done.keys())
 
 
 def summarise(spent: Sequence[float]) -> Latency:
@@ -67,3 +66,7 @@ def summarise(spent: Sequence[float]) -> Latency:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     return Latency(count=len(ordered), p50=rank(0.5), p99=rank(0.99), worst=ordered[-1])
+
+
+def _repeated(stored: Stored, count: int) -> list[ImageReference]:
+    return [stored.references[at % len(stored.references)] for at in range(count)]

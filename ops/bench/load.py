@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -31,10 +31,10 @@ class Stored:
     references: tuple[ImageReference, ...]
 
 
-def store_pictures(settings: Settings, side: int, seed: int = 7) -> Stored:
+def store_pictures(settings: Settings, side: int, seed: int = 7, distinct: int = DISTINCT) -> Stored:
     """Generated pictures of all classes, `side` pixels wide, in the store of a running system."""
     store = ImageStore.from_settings(settings)
-    encoded = (picture(seed, number, stage=CLASSES[number % len(CLASSES)], size=side) for number in range(DISTINCT))
+    encoded = (picture(seed, number, stage=CLASSES[number % len(CLASSES)], size=side) for number in range(distinct))
     return Stored(store=store, references=tuple(store.put(each.jpeg()) for each in encoded))
 
 
@@ -70,11 +70,13 @@ def open_producer(settings: Settings) -> Producer:
     return producer
 
 
-def publish(producer: Producer, serde: Serde, cases: Sequence[CaseEvent]) -> None:
+def publish(
+    producer: Producer, serde: Serde, cases: Sequence[CaseEvent], to: Mapping[Lane, str] = topics.CASES
+) -> None:
     """Publish these cases and wait until the broker has all. Raises RuntimeError when it does not take them."""
     for case in cases:
-        topic = topics.CASES[case.lane]
-        producer.produce(topic, serde.encode(case, topic), key=str(case.case_id).encode())
+        value = serde.encode(case, topics.CASES[case.lane])
+        producer.produce(to[case.lane], value, key=str(case.case_id).encode())
         producer.poll(0)
     if producer.flush(60):
         raise RuntimeError("the broker did not take the load")

@@ -8,20 +8,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from inference.predictor import Predictor
 from inference.synthetic.generator import picture
 from ops.chaos.faults import Faults
 from ops.chaos.load import Load
+from ops.chaos.outcome import Outcome, Plan
+from ops.chaos.publishing import Publishing
 from ops.chaos.reader import lag, read_all
-from ops.chaos.recovery import Recovery, percentile, recoveries
+from ops.chaos.recovery import recoveries
 from ops.chaos.reference import Reference
 from ops.chaos.schedule import schedule
-from ops.chaos.values import Fault, Verdict
+from ops.chaos.values import Fault, Sent
 from ops.chaos.verify import Limits, verify
 from ops.chaos.workers import STAGES, Workers
 from ops.up import Options, System
@@ -39,70 +39,6 @@ PICTURES = 42
 #: transactions stay uncounted by any group), or, should it be stuck, for longer than a worker's slowest restart.
 QUIET_S, STUCK_S = 8.0, 75.0
 NEAR_ZERO = 40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a campaign is."""
-
-    seed: int = 1
-    faults: int = 20
-    cases: int = 2_000
-    rate: float = 20.0
-    brokers: int = 3
-    workers: int = 2
-    late_after_s: float = 60.0
-    #: Publishing ends after so long, however many cases are out.
-    duration_s: float = 3_600.0
-    #: How long the pipeline may take to come to rest afterwards.
-    settle_s: float = 300.0
-    #: Where logs and topics are kept for a look afterwards; None: nowhere.
-    keep: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of it."""
-
-    plan: Plan
-    verdict: Verdict
-    audit: dict[str, Any]
-    recoveries: Sequence[Recovery]
-    cases: int
-    records: int
-    seconds: float
-    restarts: int
-    settled: bool
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was wrong, by the verifier and by the audit's own verification."""
-        return self.verdict.clean and bool(self.audit.get("clean")) and self.settled and self.cases > 0
-
-    def as_json(self) -> dict[str, Any]:
-        """The report."""
-        waits = [each.seconds for each in self.recoveries if each.cases]
-        kinds = sorted({each.fault.kind for each in self.recoveries})
-        of_kind = {kind: [r.seconds for r in self.recoveries if r.fault.kind == kind] for kind in kinds}
-        return {
-            "clean": self.clean,
-            "plan": {name: value for name, value in asdict(self.plan).items() if name != "keep"},
-            "cases": self.cases,
-            "faults": len(self.recoveries),
-            "records_read": self.records,
-            "seconds": round(self.seconds, 1),
-            "worker_restarts": self.restarts,
-            "settled": self.settled,
-            "verdict": self.verdict.as_json(),
-            "audit_verify": {name: self.audit.get(name) for name in ("clean", "entries", "broken", "notes")},
-            "recovery_s": _summary(waits),
-            "recovery_by_fault_s": {kind: _summary(values) for kind, values in of_kind.items()},
-            "fault_log": [
-                {"kind": r.fault.kind, "target": r.fault.target, "at": round(r.fault.start, 3), "felt_by": r.cases}
-                | {"recovery_s": round(r.seconds, 3)}
-                for r in self.recoveries
-            ],
-        }
 
 
 def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = lambda _: None) -> Outcome:
@@ -141,7 +77,7 @@ def _run(
         for _ in range(plan.workers):
             workers.add(program)
     rng = random.Random(plan.seed)  # noqa: S311 - repeatable on purpose
-    load = Load(settings.bootstrap_servers, serde, pictures, reference, rng)
+    load = Load(Publishing(settings.bootstrap_servers), serde, pictures, reference, rng)
     faults = Faults(system, workers, load, system.run_dir / "images", tell)
     end = threading.Event()
     deadline = time.monotonic() + plan.duration_s
@@ -165,19 +101,21 @@ def _run(
         end.set()
         thread.join()
         faults.cancel()
-    load.flush(60.0)
+    sent = load.publishing.finish(90.0)
     show("waiting until every stage has read to its end")
     cluster = Cluster(settings.bootstrap_servers)
     settled = _settle(lambda: lag(settings, cluster), plan.settle_s)
     if not settled:
         tell(f"the pipeline did not come to rest within {plan.settle_s:.0f} s")
+    if load.failure is not None:
+        tell(f"the flow of cases ended after {load.published}: {type(load.failure).__name__}")
     restarts = workers.restarts()
     show("reading every topic")
     seen = read_all(settings, serde)
     until = datetime.now(UTC)
     show(f"verifying {len(seen)} records")
     limits = Limits(until=until, late_after=timedelta(seconds=plan.late_after_s), excuses=tuple(faults.excuses))
-    verdict = verify(load.sent, seen, reference, limits)
+    verdict = verify(sent, seen, reference, limits)
     show("verifying the audit chain")
     audit = Auditor(settings.bootstrap_servers, serde.registry).verify().as_json()
     return Outcome(
@@ -190,6 +128,9 @@ def _run(
         seconds=time.monotonic() - started,
         restarts=restarts,
         settled=settled,
+        unconfirmed=_unconfirmed(sent),
+        producers_replaced=load.publishing.replaced,
+        flowed=load.failure is None,
     )
 
 
@@ -225,10 +166,7 @@ def _progress(plan: Plan, load: Load, done: Sequence[Fault], workers: Workers) -
     return f"{load.published} of {plan.cases} cases, {len(done)} of {plan.faults} faults{last}, {count} workers"
 
 
-def _summary(seconds: Sequence[float]) -> dict[str, float]:
-    return {
-        "count": len(seconds),
-        "p50": round(percentile(seconds, 0.5), 3),
-        "p99": round(percentile(seconds, 0.99), 3),
-        "max": round(max(seconds, default=0.0), 3),
-    }
+def _unconfirmed(sent: Sequence[Sent]) -> int:
+    """Distinct records of which no try was confirmed."""
+    tries = {(one.topic, one.key, one.value) for one in sent}
+    return len(tries - {(one.topic, one.key, one.value) for one in sent if one.acked})

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-from confluent_kafka import KafkaException, Producer
-
+from ops.chaos.publishing import Publishing
 from ops.chaos.reference import Reference
 from ops.chaos.values import Sent
 from schemas import ids
@@ -29,7 +26,6 @@ from schemas.events import (
 )
 from schemas.serde import Serde
 from streams import topics
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
 
 #: One case in so many is flagged as an emergency, comes again with another picture, is answered by a person.
 EMERGENCY_EVERY, AGAIN_EVERY, ANSWERED_EVERY = 10, 8, 3
@@ -42,46 +38,31 @@ ANSWERED = (EscalationType.EMERGENCY, EscalationType.SPECIALIST_REVIEW, Escalati
 class Load:
     """Publishes; one thread draws cases, others may add poison and duplicates."""
 
-    bootstrap_servers: str
+    publishing: Publishing
     serde: Serde
     pictures: Sequence[ImageReference]
     reference: Reference
     rng: random.Random
-    sent: list[Sent] = field(default_factory=list)
     published: int = 0
-    _producer: Any = None
-    _acked: list[bool] = field(default_factory=list)
-    _lock: Any = field(default_factory=threading.Lock)
+    #: What ended the flow before its time; None where nothing did.
+    failure: BaseException | None = None
     _answers: list[tuple[int, CaseEvent]] = field(default_factory=list)
     _last: CaseEvent | None = None
-
-    def __post_init__(self) -> None:
-        self._producer = Producer(
-            {
-                "bootstrap.servers": self.bootstrap_servers,
-                "enable.idempotence": True,
-                "linger.ms": 5,
-                "delivery.timeout.ms": 300_000,
-                "log_level": 0,
-                **LIBRDKAFKA_PARTITIONER,
-            }
-        )
 
     def run(self, cases: int, rate: float, stopped: Callable[[], bool]) -> None:
         """Publish `cases` at `rate` a second; late ones are caught up with, so the rate holds over an interruption."""
         started = time.monotonic()
-        while self.published < cases and not stopped():
-            wait = started + self.published / rate - time.monotonic()
-            if wait > 0:
-                self._producer.poll(min(wait, 0.05))
-                continue
-            self._next()
-
-    def flush(self, timeout_s: float) -> None:
-        """Wait for the broker's confirmations; what is not confirmed by then stays in doubt."""
-        self._producer.flush(timeout_s)
-        with self._lock:
-            self.sent = [replace(one, acked=ok) for one, ok in zip(self.sent, self._acked, strict=True)]
+        try:
+            while self.published < cases and not stopped():
+                wait = started + self.published / rate - time.monotonic()
+                if wait > 0:
+                    self.publishing.poll(min(wait, 0.05))
+                    continue
+                self._next()
+                self.publishing.poll(0)
+        except BaseException as error:
+            self.failure = error
+            raise
 
     def poison(self, draw: float) -> str:
         """Publish a record that must go to the dead letters; what it was."""
@@ -106,11 +87,11 @@ class Load:
 
     def duplicates(self, draw: float, count: int = 20) -> str:
         """Publish records again that were published before, byte by byte."""
-        with self._lock:
-            known = [one for one in self.sent[-2_000:] if one.topic in topics.CASES.values() and not one.refused]
+        recent = self.publishing.recent(2_000)
+        known = [one for one in recent if one.topic in topics.CASES.values() and not one.refused]
         start = int(draw * max(1, len(known) - count))
         for one in known[start : start + count]:
-            self._produce(one)
+            self.publishing.publish(one)
         return f"{len(known[start : start + count])} records again"
 
     def _next(self) -> None:
@@ -170,23 +151,6 @@ class Load:
         self._send(topic, event.case_id, self.serde.encode(event, topic), event, refused)
 
     def _send(self, topic: str, key: UUID, value: bytes, event: Any, refused: set[str]) -> None:
-        self._produce(Sent(topic=topic, key=str(key).encode(), value=value, event=event, refused=frozenset(refused)))
-
-    def _produce(self, one: Sent) -> None:
-        with self._lock:
-            at = len(self.sent)
-            self.sent.append(one)
-            self._acked.append(False)
-        while True:
-            try:
-                self._producer.produce(one.topic, one.value, key=one.key, on_delivery=partial(self._delivered, at))
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException:
-                return
-            else:
-                self._producer.poll(0)
-                return
-
-    def _delivered(self, at: int, error: Any, message: Any) -> None:
-        self._acked[at] = error is None
+        self.publishing.publish(
+            Sent(topic=topic, key=str(key).encode(), value=value, event=event, refused=frozenset(refused))
+        )

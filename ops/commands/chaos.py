@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ops.chaos.campaign import Outcome, Plan, run
+from ops.chaos.campaign import run
+from ops.chaos.outcome import Outcome, Plan
 from ops.embedded import EmbeddedError
 from streams.audit_reading import UnreadableError
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ops.chaos.campaign import Plan, run
+from ops.chaos.campaign import run
+from ops.chaos.outcome import Plan
 
 SEED = 20_261_124
 

@@ -1,0 +1,111 @@
+"""What competes in the benchmark: something that takes a backlog, is started, answers, and is stopped."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from uuid import UUID
+
+import psutil
+
+from ops.embedded.process import ChildProcess
+from ops.supervisor import Supervisor
+from ops.up import WORKER_GRACE_S, System
+from schemas.events import CaseEvent
+from schemas.serde import Serde
+
+#: case id → when the last of its results was there (epoch seconds, by the broker's clock or Celery's last task).
+Answered = dict[UUID, float]
+
+
+class Contestant(ABC):
+    """One design. Its processes exist between `start` and `stop` only; a backlog is published before `start`."""
+
+    name: str
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.serde = Serde(system.settings.schema_registry_url)
+        self.processes: list[ChildProcess] = []
+        self._supervisor: Supervisor | None = None
+
+    @abstractmethod
+    def listen(self) -> None:
+        """Look from now on for what comes out."""
+
+    @abstractmethod
+    def publish(self, cases: Sequence[CaseEvent]) -> None:
+        """Hand cases over; returns when broker or Redis has them."""
+
+    @abstractmethod
+    def answered(self) -> Answered:
+        """What is complete so far; takes a moment."""
+
+    @abstractmethod
+    def commands(self) -> dict[str, list[str]]:
+        """Name of each process → its arguments after `python`."""
+
+    def start(self) -> None:
+        """Start its processes. They find the backlog."""
+        environment = {**self.system.process_environment, **self.more_environment()}
+        for name, arguments in self.commands().items():
+            child = ChildProcess(
+                name,
+                [sys.executable, "-P", *arguments],
+                log=self.system.run_dir / "logs" / f"{name}.log",
+                env=environment,
+                grace_s=WORKER_GRACE_S,
+                background=self.background(name),
+            )
+            self.processes.append(child)
+        self._supervisor = Supervisor(self.processes, lambda _: None).start()
+
+    def stop(self) -> None:
+        """Stop its processes."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+            self._supervisor = None
+        self.processes = []
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a process and its children; its supervisor starts it again."""
+        child = next(each for each in self.processes if each.name == name)
+        for process in (*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)):
+            process.kill()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what `listen` took."""
+
+    def more_environment(self) -> dict[str, str]:
+        """Variables that only this one needs."""
+        return {}
+
+    def background(self, name: str) -> bool:
+        """Whether a process gives way to the others."""
+        return False
+
+    def servers(self) -> list[int]:
+        """Process ids of the servers it uses."""
+        assert self.system.kafka is not None
+        return [broker.process.pid for broker in self.system.kafka.brokers]
+
+    def used(self) -> dict[str, tuple[float, float]]:
+        """Name → CPU seconds so far and PSS in MiB (shared pages counted in parts), children included."""
+        used = {child.name: _family(child.pid) for child in self.processes if child.running}
+        servers = [_family(pid) for pid in self.servers()]
+        return {**used, "server": (sum(cpu for cpu, _ in servers), sum(mib for _, mib in servers))}
+
+
+def _family(pid: int) -> tuple[float, float]:
+    parent = psutil.Process(pid)
+    spent = memory = 0.0
+    for process in (parent, *parent.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+            spent += times.user + times.system
+            memory += process.memory_full_info().pss / 2**20
+        except psutil.NoSuchProcess:
+            continue
+    return spent, memory

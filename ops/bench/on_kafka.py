@@ -1,0 +1,119 @@
+"""The contestants on Kafka: the pipeline, and the rivals with a process a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from ops.bench import rivals
+from ops.bench.arrivals import Arrivals
+from ops.bench.contestant import Answered, Contestant
+from ops.bench.load import open_producer, publish
+from ops.programs import PROGRAMS
+from ops.up import System
+from schemas.events import CaseEvent, GradingEvent, Lane
+from streams import topics
+
+
+class _OnKafka(Contestant):
+    """Answers are read from its topics, read_committed, by the broker's timestamps."""
+
+    cases: Mapping[Lane, str] = topics.CASES
+    outputs: tuple[str, ...] = (topics.GRADINGS, *topics.ESCALATIONS.values())
+
+    def __init__(self, system: System) -> None:
+        super().__init__(system)
+        self._producer = open_producer(system.settings)
+        self._arrivals: Arrivals | None = None
+        self._wanted: dict[UUID, int] = {}
+        self._have: dict[UUID, tuple[int, float]] = {}
+        self._read = 0
+
+    def listen(self) -> None:
+        """From the present end of the topics."""
+        self.close()
+        self._arrivals = Arrivals(self.system.settings, self.serde, self.outputs)
+        self._wanted, self._have, self._read = {}, {}, 0
+
+    def close(self) -> None:
+        """Close the reader."""
+        if self._arrivals is not None:
+            self._arrivals.close()
+            self._arrivals = None
+
+    def publish(self, cases: Sequence[CaseEvent]) -> None:
+        """To its topics of cases."""
+        publish(self._producer, self.serde, cases, self.cases)
+
+    def answered(self) -> Answered:
+        """Cases of which the grading and all escalations that it asks for are there."""
+        assert self._arrivals is not None
+        self._arrivals.read(0.1)
+        for _, event, at in self._arrivals.seen[self._read :]:
+            if isinstance(event, GradingEvent):
+                self._wanted[event.case_id] = 1 + len(event.escalations)
+            count, last = self._have.get(event.case_id, (0, 0.0))
+            self._have[event.case_id] = count + 1, max(last, at)
+        self._read = len(self._arrivals.seen)
+        return {
+            case_id: at for case_id, (count, at) in self._have.items() if count >= self._wanted.get(case_id, 1_000_000)
+        }
+
+
+class Pipeline(_OnKafka):
+    """Ours, as `vigia up` runs it."""
+
+    def __init__(self, system: System, workers: int = 1, stages: Sequence[str] | None = None) -> None:
+        super().__init__(system)
+        self.name = "pipeline" if workers == 1 else f"pipeline, {workers} workers"
+        self._workers = workers
+        self._programs = [
+            program for program in PROGRAMS if program.is_worker and (stages is None or program.name in stages)
+        ]
+
+    def commands(self) -> dict[str, list[str]]:
+        """The inference workers of the routine lane are what `workers` counts; the others are far from busy."""
+        return {
+            f"{program.name}-{number}": ["-m", "ops", *program.arguments]
+            for program in self._programs
+            for number in range(1, 1 + (self._workers if program.background else 1))
+        }
+
+    def background(self, name: str) -> bool:
+        """As the programs say."""
+        return any(program.background for program in self._programs if name.startswith(program.name))
+
+
+class Rival(_OnKafka):
+    """A process a stage, on topics of its own."""
+
+    cases = dict.fromkeys(topics.CASES, rivals.CASES)
+    outputs = (rivals.GRADINGS, rivals.ESCALATIONS)
+
+    def __init__(self, system: System, name: str, module: str, *arguments: str) -> None:
+        create_topics(system)
+        super().__init__(system)
+        self.name, self._module, self._arguments = name, module, arguments
+
+    def commands(self) -> dict[str, list[str]]:
+        """One for each stage."""
+        return {
+            f"{self._module}-{stage}": ["-m", f"ops.bench.rivals.{self._module}", stage, *self._arguments]
+            for stage in rivals.FLOW
+        }
+
+    def more_environment(self) -> dict[str, str]:
+        """Faust makes a folder where it stands unless told otherwise."""
+        return {"FAUST_DATADIR": str(self.system.run_dir / "faust")}
+
+
+def create_topics(system: System) -> None:
+    """The rivals' topics, with as many partitions as the pipeline's."""
+    names = (rivals.CASES, rivals.INFERENCES, rivals.GRADINGS, rivals.ESCALATIONS)
+    admin = AdminClient({"bootstrap.servers": system.settings.bootstrap_servers, "log_level": 0})
+    wanted = set(names) - set(admin.list_topics(timeout=10).topics)
+    created = admin.create_topics([NewTopic(name, system.settings.partitions, 1) for name in sorted(wanted)])
+    for future in created.values():
+        future.result(30)

@@ -1,0 +1,97 @@
+"""Publishing as a careful producer does it: every record is published again until a broker confirms it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from ops.chaos.values import Sent
+from streams.partitioner import LIBRDKAFKA_PARTITIONER
+
+
+class Publishing:
+    """Remembers every record for the verifier, one entry a try. Safe to use from several threads.
+
+    An idempotent producer that met a fatal error (its broker forgot its sequence) takes nothing any more: it is
+    replaced, and what it had not confirmed is published by the next one.
+    """
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._servers = bootstrap_servers
+        self._lock = threading.RLock()
+        self._sent: list[Sent] = []
+        self._acked: list[bool] = []
+        self._again: deque[Sent] = deque()
+        self._producer = self._open()
+        #: How often a producer had to be replaced.
+        self.replaced = 0
+
+    def publish(self, one: Sent) -> None:
+        """Hand a record to the client; waits where its queue is full."""
+        with self._lock:
+            at = len(self._sent)
+            self._sent.append(one)
+            self._acked.append(False)
+        while True:
+            producer = self._producer
+            try:
+                producer.produce(one.topic, one.value, key=one.key, on_delivery=partial(self._delivered, at))
+            except BufferError:
+                producer.poll(0.1)
+            except KafkaException:
+                self._replace(producer)
+            else:
+                return
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve confirmations for so long, and publish again what was refused."""
+        self._producer.poll(timeout_s)
+        while self._again:
+            self.publish(self._again.popleft())
+
+    def finish(self, timeout_s: float) -> list[Sent]:
+        """Every try, in order, with whether it was confirmed. What is not confirmed in time stays in doubt."""
+        deadline = time.monotonic() + timeout_s
+        while (self._producer.flush(1.0) or self._again) and time.monotonic() < deadline:
+            self.poll(0)
+        with self._lock:
+            return [replace(one, acked=ok) for one, ok in zip(self._sent, self._acked, strict=True)]
+
+    def recent(self, count: int) -> list[Sent]:
+        """The last records handed over."""
+        with self._lock:
+            return self._sent[-count:]
+
+    def _delivered(self, at: int, error: Any, message: Any) -> None:
+        self._acked[at] = error is None
+        # Poison is not published again: in doubt, it may come once, but two dead letters of it would be two cases.
+        if error is not None and not self._sent[at].refused:
+            self._again.append(self._sent[at])
+
+    def _replace(self, broken: Producer) -> None:
+        with self._lock:
+            if self._producer is not broken:
+                return
+            self._producer = self._open()
+            self.replaced += 1
+        # Its confirmations, and the refusal of what it still held, arrive through `_delivered`.
+        broken.purge()
+        broken.flush(5)
+
+    def _open(self) -> Producer:
+        return Producer(
+            {
+                "bootstrap.servers": self._servers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "delivery.timeout.ms": 300_000,
+                "log_level": 0,
+                **LIBRDKAFKA_PARTITIONER,
+            }
+        )
