@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 import psutil
@@ -68,10 +69,23 @@ class Contestant(ABC):
             self._supervisor = None
         self.processes = []
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Its processes and their children stand still."""
+        family = [process for child in self.processes for process in _family(child.pid)]
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in family:
+                process.resume()
+
     def kill(self, name: str) -> None:
         """SIGKILL a process and its children; its supervisor starts it again."""
         child = next(each for each in self.processes if each.name == name)
-        for process in (*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)):
+        # The parent first: it must not live to see its children die.
+        for process in _family(child.pid):
             process.kill()
 
     @abstractmethod
@@ -93,15 +107,19 @@ class Contestant(ABC):
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Name → CPU seconds so far and PSS in MiB (shared pages counted in parts), children included."""
-        used = {child.name: _family(child.pid) for child in self.processes if child.running}
-        servers = [_family(pid) for pid in self.servers()]
+        used = {child.name: _used(child.pid) for child in self.processes if child.running}
+        servers = [_used(pid) for pid in self.servers()]
         return {**used, "server": (sum(cpu for cpu, _ in servers), sum(mib for _, mib in servers))}
 
 
-def _family(pid: int) -> tuple[float, float]:
+def _family(pid: int) -> list[psutil.Process]:
     parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def _used(pid: int) -> tuple[float, float]:
     spent = memory = 0.0
-    for process in (parent, *parent.children(recursive=True)):
+    for process in _family(pid):
         try:
             times = process.cpu_times()
             spent += times.user + times.system

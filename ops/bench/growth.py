@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ops.bench.latency import warm_up
 from ops.bench.load import Stored, new_case, store_pictures
 from ops.bench.on_kafka import Pipeline
-from ops.bench.rounds import Throughput, backlog, bare_loop, wait
+from ops.bench.rounds import Throughput, backlog, bare_loop, wait, warm_up
 from ops.up import Options, System
 from schemas.events import Lane
 
@@ -78,7 +77,7 @@ def with_cases(system: System, stored: Stored, show: Callable[[str], None]) -> G
         warm_up(pipeline, stored)
         for count in COUNTS:
             show(f"growth: {count} cases at once")
-            load = [new_case(stored.references[at % len(stored.references)], Lane.ROUTINE) for at in range(count)]
+            load = [new_case(each, Lane.ROUTINE) for each in stored.repeated(count)]
             wanted = {case.case_id for case in load}
             started = time.time()
             pipeline.publish(load)

@@ -8,20 +8,19 @@ from dataclasses import dataclass
 
 from ops.bench.contestant import Contestant
 from ops.bench.load import Stored, new_case
-from ops.bench.rounds import wait
-from schemas.events import ImageReference, Lane
+from ops.bench.rounds import wait_if_it_comes
+from schemas.events import Lane
 
 #: Between two emergencies: they are to be alone, not a batch.
 PAUSE_S = 0.15
-#: Published and waited for before anything counts.
-WARM_UP = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Seconds, over `count` emergencies."""
+    """Seconds, over `count` emergencies; `lost` never came."""
 
     count: int
+    lost: int
     p50: float
     p99: float
     worst: float
@@ -36,7 +35,7 @@ def emergencies(
     """
     # A severe class, so that each asks for an escalation.
     reference = stored.references[4]
-    contestant.publish([new_case(each, Lane.ROUTINE) for each in _repeated(stored, waiting)])
+    contestant.publish([new_case(each, Lane.ROUTINE) for each in stored.repeated(waiting)])
     cases = []
     for number in range(count):
         if kill is not None and number == count // 3:
@@ -46,27 +45,16 @@ def emergencies(
         cases.append(case)
         time.sleep(PAUSE_S)
     wanted = {case.case_id for case in cases}
-    done = wait(contestant, lambda done: wanted <= done.keys())
-    return summarise([done[case.case_id] - case.published_at.timestamp() for case in cases])
+    done, _ = wait_if_it_comes(contestant, lambda done: wanted <= done.keys())
+    spent = [done[case.case_id] - case.published_at.timestamp() for case in cases if case.case_id in done]
+    return summarise(spent, lost=len(wanted - done.keys()))
 
 
-def warm_up(contestant: Contestant, stored: Stored) -> None:
-    """Wait until a contestant that was just started answers emergencies and routine cases."""
-    cases = [new_case(each, lane) for each in _repeated(stored, WARM_UP) for lane in Lane]
-    contestant.publish(cases)
-    wanted = {case.case_id for case in cases}
-    wait(contestant, lambda done: wanted <= done.keys())
-
-
-def summarise(spent: Sequence[float]) -> Latency:
+def summarise(spent: Sequence[float], lost: int = 0) -> Latency:
     """Percentiles by nearest rank: with fewer than a hundred values p99 is the worst."""
     ordered = sorted(spent)
 
     def rank(share: float) -> float:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
-    return Latency(count=len(ordered), p50=rank(0.5), p99=rank(0.99), worst=ordered[-1])
-
-
-def _repeated(stored: Stored, count: int) -> list[ImageReference]:
-    return [stored.references[at % len(stored.references)] for at in range(count)]
+    return Latency(count=len(ordered), lost=lost, p50=rank(0.5), p99=rank(0.99), worst=ordered[-1])

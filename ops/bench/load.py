@@ -30,6 +30,10 @@ class Stored:
     store: ImageStore
     references: tuple[ImageReference, ...]
 
+    def repeated(self, count: int) -> list[ImageReference]:
+        """So many of them, one after the other, again and again."""
+        return [self.references[at % len(self.references)] for at in range(count)]
+
 
 def store_pictures(settings: Settings, side: int, seed: int = 7, distinct: int = DISTINCT) -> Stored:
     """Generated pictures of all classes, `side` pixels wide, in the store of a running system."""

@@ -114,6 +114,8 @@ def create_topics(system: System) -> None:
     names = (rivals.CASES, rivals.INFERENCES, rivals.GRADINGS, rivals.ESCALATIONS)
     admin = AdminClient({"bootstrap.servers": system.settings.bootstrap_servers, "log_level": 0})
     wanted = set(names) - set(admin.list_topics(timeout=10).topics)
+    if not wanted:
+        return
     created = admin.create_topics([NewTopic(name, system.settings.partitions, 1) for name in sorted(wanted)])
     for future in created.values():
         future.result(30)

@@ -65,10 +65,10 @@ def _throughput(figures: Figures) -> Table:
 
 
 def _emergencies(figures: Figures) -> Table:
-    table = _table("emergencies, published to last escalation", "situation", "count", "p50 s", "p99 s", "max s")
+    table = _table("emergencies, published to last escalation", "situation", "count", "lost", "p50 s", "p99 s", "max s")
     for (name, situation), found in figures.emergencies.items():
         seconds = (f"{value:.3f}" for value in (found.p50, found.p99, found.worst))
-        table.add_row(name, situation, str(found.count), *seconds)
+        table.add_row(name, situation, str(found.count), str(found.lost), *seconds)
     return table
 
 

@@ -13,10 +13,9 @@ from schemas.events import Lane
 from streams.inference import MAX_BATCH
 from streams.stages import load_predictor
 
-#: What is measured begins when this share of the backlog is done: by then every process is up and warm.
-WARM = 0.1
-#: A contestant that finishes nothing for so long is stuck.
-STUCK_S = 120.0
+#: A contestant that finishes nothing for so long is stuck, or has lost what is missing. Celery hands a dead worker's
+#: tasks to another after the visibility timeout of 30 s, for which it looks every 100 s.
+STUCK_S = 150.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,43 +34,63 @@ class Throughput:
 
 
 def backlog(contestant: Contestant, stored: Stored, cases: int) -> Throughput:
-    """Publish `cases` routine cases, start the contestant, measure, stop it. Raises TimeoutError."""
-    load = [new_case(stored.references[at % len(stored.references)], Lane.ROUTINE) for at in range(cases)]
+    """Start the contestant, let it stand still while `cases` routine cases are published, measure it, stop it.
+
+    From when it may begin to its last result: designs that finish cases one by one and designs that take all cases a
+    step further at a time are measured alike. Raises TimeoutError.
+    """
+    load = [new_case(each, Lane.ROUTINE) for each in stored.repeated(cases)]
     wanted = {case.case_id for case in load}
     contestant.listen()
+    contestant.start()
     try:
-        contestant.publish(load)
-        contestant.start()
-        warm = wait(contestant, lambda done: len(wanted & done.keys()) >= WARM * cases)
-        counted, before = len(wanted & warm.keys()), contestant.used()
+        warm_up(contestant, stored)
+        # Well within the session timeout of its consumers.
+        with contestant.paused():
+            contestant.publish(load)
+            before = contestant.used()
+            began = time.time()
         done = wait(contestant, lambda done: wanted <= done.keys())
         after = contestant.used()
     finally:
         contestant.stop()
         contestant.close()
-    times = sorted(done[case_id] for case_id in wanted)
-    first = int(WARM * cases)
     return Throughput(
         name=contestant.name,
-        rate=(cases - 1 - first) / (times[-1] - times[first]),
+        rate=cases / (max(done[case_id] for case_id in wanted) - began),
         cpu_s_per_1000={
-            name: 1000 * (after[name][0] - spent) / (cases - counted)
-            for name, (spent, _) in before.items()
-            if name in after
+            name: 1000 * (after[name][0] - spent) / cases for name, (spent, _) in before.items() if name in after
         },
         mib={name: mib for name, (_, mib) in after.items()},
     )
 
 
+def warm_up(contestant: Contestant, stored: Stored) -> None:
+    """Wait until a contestant that was just started answers in both lanes, in batches of every size."""
+    for count in (1, 2 * MAX_BATCH[Lane.ROUTINE]):
+        cases = [new_case(each, lane) for each in stored.repeated(count) for lane in (Lane.EMERGENCY, Lane.ROUTINE)]
+        wanted = {case.case_id for case in cases}
+        contestant.publish(cases)
+        wait(contestant, lambda done, wanted=wanted: wanted <= done.keys())  # type: ignore[misc]
+
+
 def wait(contestant: Contestant, enough: Callable[[Answered], bool]) -> Answered:
     """What is answered, once it is `enough`. Raises TimeoutError when nothing more comes."""
+    done, complete = wait_if_it_comes(contestant, enough)
+    if not complete:
+        raise TimeoutError(f"{contestant.name}: {len(done)} cases, and nothing more for {STUCK_S:.0f} s")
+    return done
+
+
+def wait_if_it_comes(contestant: Contestant, enough: Callable[[Answered], bool]) -> tuple[Answered, bool]:
+    """What is answered, once it is `enough` or nothing more comes; and whether it is enough."""
     best, since = -1, time.monotonic()
     while not enough(done := contestant.answered()):
         if len(done) > best:
             best, since = len(done), time.monotonic()
         elif time.monotonic() - since > STUCK_S:
-            raise TimeoutError(f"{contestant.name}: {len(done)} cases, and nothing more for {STUCK_S:.0f} s")
-    return done
+            return done, False
+    return done, True
 
 
 def bare_loop(stored: Stored, cases: int) -> Throughput:
@@ -79,7 +98,7 @@ def bare_loop(stored: Stored, cases: int) -> Throughput:
     batch = MAX_BATCH[Lane.ROUTINE]
     predictor = load_predictor(None, batch, None)
     predictor.warm_up()
-    references = [stored.references[at % len(stored.references)] for at in range(cases)]
+    references = stored.repeated(cases)
     began, spent = time.perf_counter(), time.process_time()
     for begin in range(0, cases, batch):
         pictures = [stored.store.fetch(reference) for reference in references[begin : begin + batch]]

@@ -16,7 +16,7 @@ from ops.bench.latency import Latency
 from ops.bench.load import Stored, store_pictures
 from ops.bench.on_celery import OnCelery, redis_server
 from ops.bench.on_kafka import Pipeline, Rival
-from ops.bench.rounds import Throughput, backlog, bare_loop
+from ops.bench.rounds import Throughput, backlog, bare_loop, warm_up
 from ops.up import Options, System
 
 #: Pool sizes of Celery that compete; the best is the one to compare with.
@@ -103,7 +103,7 @@ def _emergencies(
     contestant.listen()
     contestant.start()
     try:
-        latency.warm_up(contestant, stored)
+        warm_up(contestant, stored)
         situations: Mapping[str, tuple[int, str | None]] = {
             "idle": (0, None),
             "a worker is killed": (0, victim),
