@@ -101,9 +101,8 @@ class Contestant(ABC):
         return False
 
     def servers(self) -> list[int]:
-        """Process ids of the servers it uses."""
-        assert self.system.kafka is not None
-        return [broker.process.pid for broker in self.system.kafka.brokers]
+        """Process ids of the servers it uses; none where the broker is not the system's own."""
+        return [broker.process.pid for broker in self.system.kafka.brokers] if self.system.kafka else []
 
     def used(self) -> dict[str, tuple[float, float]]:
         """Name → CPU seconds so far and PSS in MiB (shared pages counted in parts), children included."""

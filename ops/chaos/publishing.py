@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ops.chaos.values import Sent
 from streams.partitioner import LIBRDKAFKA_PARTITIONER
@@ -33,7 +33,7 @@ class Publishing:
         self.replaced = 0
 
     def publish(self, one: Sent) -> None:
-        """Hand a record to the client; waits where its queue is full."""
+        """Hand a record to the client; waits where its queue is full. Raises KafkaException for what none takes."""
         with self._lock:
             at = len(self._sent)
             self._sent.append(one)
@@ -44,7 +44,10 @@ class Publishing:
                 producer.produce(one.topic, one.value, key=one.key, on_delivery=partial(self._delivered, at))
             except BufferError:
                 producer.poll(0.1)
-            except KafkaException:
+            except KafkaException as error:
+                # Only a producer that is broken for good says so; anything else is a mistake of ours.
+                if not error.args[0].fatal() and error.args[0].code() != KafkaError._FATAL:
+                    raise
                 self._replace(producer)
             else:
                 return
