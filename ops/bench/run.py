@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from ops.bench import growth, latency
@@ -14,7 +15,6 @@ from ops.bench.contestant import Contestant
 from ops.bench.growth import Growth
 from ops.bench.latency import Latency
 from ops.bench.load import Stored, store_pictures
-from ops.bench.on_celery import OnCelery, redis_server
 from ops.bench.on_kafka import Pipeline, Rival
 from ops.bench.rounds import Throughput, backlog, bare_loop, warm_up
 from ops.up import Options, System
@@ -76,10 +76,15 @@ def _on_kafka(system: System, rivals: bool) -> list[Contestant]:
     return ours
 
 
-def _celery(system: System, stack: ExitStack, figures: Figures) -> Sequence[OnCelery]:
+def _celery(system: System, stack: ExitStack, figures: Figures) -> Sequence[Contestant]:
+    if find_spec("celery") is None or find_spec("redis") is None:
+        figures.left_out.append("Celery: not installed (pip install 'vigia-streams[bench]')")
+        return ()
     if shutil.which("redis-server") is None:
         figures.left_out.append("Celery: no redis-server on this machine (Debian: apt-get install redis-server)")
         return ()
+    from ops.bench.on_celery import OnCelery, redis_server
+
     server, url = redis_server(system.run_dir)
     server.start()
     stack.callback(server.stop)
