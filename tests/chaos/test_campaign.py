@@ -21,6 +21,7 @@ def test_nothing_is_lost_doubled_wrong_or_unaudited_whatever_is_damaged(
     outcome = run(Plan(seed=SEED, faults=7, cases=300, rate=15.0, brokers=1, late_after_s=600.0), told.append)
     report = outcome.as_json()
     record_property("report", report["verdict"]["counts"])
+    assert outcome.flowed, told
     assert outcome.settled, told
     assert outcome.verdict.clean, outcome.verdict.findings[:20]
     assert outcome.audit["clean"], outcome.audit["findings"][:20]
