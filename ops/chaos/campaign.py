@@ -35,8 +35,8 @@ from streams.policy_file import load_policy
 
 #: Distinct pictures: the verifier runs the model once on each, the pipeline on every case.
 PICTURES = 42
-#: After the last case the pipeline is at rest when its lag stands still for so long: near zero (the markers of the last
-#: transactions stay uncounted by any group), or, should it be stuck, for longer than a worker's slowest restart.
+#: After the last case the pipeline is at rest when its lag has been near zero for so long (the markers of the last
+#: transactions stay uncounted by any group); it is stuck when its lag stands still for longer than the slowest restart.
 QUIET_S, STUCK_S = 8.0, 75.0
 NEAR_ZERO = 40
 
@@ -111,8 +111,9 @@ def _run(
         tell(f"the flow of cases ended after {load.published}: {type(load.failure).__name__}")
     restarts = workers.restarts()
     show("reading every topic")
-    seen = read_all(settings, serde)
+    # Before the reading, which takes minutes: what is raised meanwhile is not among what is read.
     until = datetime.now(UTC)
+    seen = read_all(settings, serde)
     show(f"verifying {len(seen)} records")
     limits = Limits(until=until, late_after=timedelta(seconds=plan.late_after_s), excuses=tuple(faults.excuses))
     verdict = verify(sent, seen, reference, limits)
@@ -145,17 +146,25 @@ def _reference(store: ImageStore, seed: int) -> tuple[list[ImageReference], Refe
 
 
 def _settle(waiting: Callable[[], int], patience_s: float) -> bool:
-    """Whether the lag stood still near zero for a while. Markers of transactions keep it a little above."""
-    deadline, best, since = time.monotonic() + patience_s, None, time.monotonic()
-    while time.monotonic() < deadline:
+    """Whether the lag stayed near zero for a while. Markers of transactions keep it a little above, and deadlines that
+    pass keep it moving. False when it stands still higher up, or patience ends."""
+    started = time.monotonic()
+    busy_at = moved_at = started
+    last = None
+    while time.monotonic() - started < patience_s:
         try:
             now = waiting()
         except UnreadableError:
-            now = -1
-        if now != best:
-            best, since = now, time.monotonic()
-        elif now >= 0 and time.monotonic() - since > (QUIET_S if now <= NEAR_ZERO else STUCK_S):
+            now = None
+        at = time.monotonic()
+        if now is None or now > NEAR_ZERO:
+            busy_at = at
+        if now is None or now != last:
+            last, moved_at = now, at
+        if at - busy_at > QUIET_S:
             return True
+        if at - moved_at > STUCK_S:
+            return False
         time.sleep(0.5)
     return False
 
