@@ -1,9 +1,9 @@
 """aiokafka's group coordinator, with two things mended that `vigia chaos` found.
 
 It takes a coordinator's "not yet" for "nothing was ever committed". Since version 2 an answer to OffsetFetch carries
-errors of the whole group (loading, moved elsewhere) in a field of its own, with no offsets beside it. aiokafka 0.14 does
-not look at that field: right after a broker's death a partition seems to have no committed offset, and is read again
-from its beginning.
+errors of the whole group (loading, moved elsewhere) in a field of its own, with no offsets beside it. aiokafka 0.14
+does not look at that field: right after a broker's death a partition seems to have no committed offset, and is read
+again from its beginning.
 
 And it sends no heartbeat while partitions are being taken over. Reading the state of tens of thousands of open
 escalations takes longer than the session timeout: the worker was taken for dead in the middle of it, its partitions

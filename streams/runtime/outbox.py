@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from streams.runtime.records import Outgoing
 
@@ -79,15 +80,19 @@ class Outbox:
         held.completed[topic] = offset + 1
         return True
 
-    def take(self, number: int, limit: int) -> Batch | None:
+    def take(self, number: int, limit: int, most_records: int | None = None) -> Batch | None:
         """The oldest waiting inputs of a number, at most `limit`, for a transaction; None where nothing waits.
 
+        It ends before the input that would bring it over `most_records`, but holds one input at least.
         They stay until `committed` is called, so a transaction that fails loses nothing.
         """
         held = self._numbers.get(number)
         if held is None or not held.waiting:
             return None
         chosen = held.waiting[:limit]
+        if most_records is not None:
+            counts = accumulate(len(records) for _, _, records in chosen)
+            chosen = chosen[: max(1, sum(count <= most_records for count in counts))]
         offsets: dict[str, int] = {}
         for topic, offset, _ in chosen:
             offsets[topic] = offset + 1

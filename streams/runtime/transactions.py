@@ -26,6 +26,9 @@ logger = get_logger(__name__)
 #: Inputs one transaction carries at most. A bound on the memory of a producer's accumulator and on how much work an
 #: aborted transaction repeats; above a few hundred the cost of a transaction is already spread thin.
 MAX_INPUTS = 500
+#: And records: a tick after an outage raises hundreds of escalations. A transaction of many such took longer than its
+#: timeout, was aborted, and was tried again in full.
+MAX_RECORDS = 3_000
 
 RestoreState = Callable[[set[int]], Awaitable[None]]
 
@@ -96,7 +99,7 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
     async def _flush_number(self, number: int) -> None:
         async with self._locks.setdefault(number, asyncio.Lock()):
             while (generation := self.outbox.generation(number)) is not None:
-                batch = self.outbox.take(number, MAX_INPUTS)
+                batch = self.outbox.take(number, MAX_INPUTS, MAX_RECORDS)
                 if batch is None:
                     return
                 try:

@@ -32,6 +32,19 @@ def test_a_transaction_that_fails_leaves_everything_in_place() -> None:
     assert outbox.take(0, limit=10) == outbox.take(0, limit=10)
 
 
+def test_a_transaction_ends_before_the_input_that_would_make_it_too_large() -> None:
+    outbox = Outbox()
+    outbox.assign(0, generation=1)
+    for offset, count in enumerate([2, 2, 9, 1]):
+        outbox.complete(0, 1, "a", offset, [record(f"{offset}.{number}") for number in range(count)])
+    taken = []
+    while (batch := outbox.take(0, limit=10, most_records=4)) is not None:
+        taken.append((batch.inputs, len(batch.records), batch.offsets["a"]))
+        outbox.committed(0, 1, batch)
+    # One input is carried out whole, however large.
+    assert taken == [(2, 4, 2), (1, 9, 3), (1, 1, 4)]
+
+
 def test_an_input_without_records_still_moves_the_offset() -> None:
     outbox = Outbox()
     outbox.assign(0, generation=1)
@@ -108,9 +121,9 @@ class OutboxMachine(RuleBasedStateMachine):
             self.outbox.complete(0, self.generation, topic, offset, [record(f"{topic}{offset}")])
         self.next[topic] += 1
 
-    @rule(limit=st.integers(1, 4), succeeds=st.booleans())
-    def transact(self, limit: int, succeeds: bool) -> None:
-        batch = self.outbox.take(0, limit)
+    @rule(limit=st.integers(1, 4), most_records=st.none() | st.integers(0, 3), succeeds=st.booleans())
+    def transact(self, limit: int, most_records: int | None, succeeds: bool) -> None:
+        batch = self.outbox.take(0, limit, most_records)
         if batch is not None and succeeds:
             self.log.extend(item.value or b"" for item in batch.records)
             self.position.update(batch.offsets)
