@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from schemas.serde import Serde
 from streams.settings import Settings
@@ -29,9 +30,20 @@ class Arrivals:
         # The offsets must be known before anything is published, so they are looked up rather than left to the client.
         places = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
         for place in places:
-            place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
+            place.offset = self._end(place)
         self._consumer.assign(places)
         assert all(place.offset != OFFSET_END for place in places)
+
+    def _end(self, place: TopicPartition) -> int:
+        # A topic that was just created may not have told everyone its leader yet.
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return int(self._consumer.get_watermark_offsets(place, timeout=10)[1])
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def close(self) -> None:
         """Stop reading."""
