@@ -101,15 +101,7 @@ class EscalationStage(Stage):
     def _demand(
         self, given: Input, grading: GradingEvent, request: EscalationRequest, state: EscalationState
     ) -> _Published:
-        new = open_escalation(
-            request,
-            grading,
-            escalation_id=ids.escalation_id(grading.event_id, request.type.value),
-            event_id=ids.escalation_event_id,
-            ladder=self._policy.escalations[request.type].ladder,
-            disclaimer=self._policy.disclaimer,
-            raised_at=grading.graded_at,
-        )
+        new = demanded(self._policy, grading, request)
         if state.was_closed(new.escalation_id):
             # The same grading again, after people have dealt with what it asked.
             metrics.DUPLICATES.labels(self.name).inc()
@@ -198,6 +190,19 @@ class EscalationStage(Stage):
             return Result()
         lane = Lane.EMERGENCY if isinstance(event, GradingEvent) and _has_emergency(event) else Lane.ROUTINE
         return self._quarantine.ask(raw, event, problem, lane)
+
+
+def demanded(policy: Policy, grading: GradingEvent, request: EscalationRequest) -> OpenEscalation:
+    """The escalation, at level 0, that a grading asks for with this request."""
+    return open_escalation(
+        request,
+        grading,
+        escalation_id=ids.escalation_id(grading.event_id, request.type.value),
+        event_id=ids.escalation_event_id,
+        ladder=policy.escalations[request.type].ladder,
+        disclaimer=policy.disclaimer,
+        raised_at=grading.graded_at,
+    )
 
 
 def _has_emergency(grading: GradingEvent) -> bool:

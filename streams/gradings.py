@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from schemas.events import GradingEvent, GradingKind, ImageReference, Lane
+from schemas import ids
+from schemas.events import GradingEvent, GradingKind, ImageReference, InferenceEvent, Lane
+from streams.clinical.decide import decide
 from streams.clinical.decision import Decision
+from streams.clinical.policy import Policy
 
 
 def grading_event(
@@ -53,4 +56,31 @@ def grading_event(
         follow_up_s=decision.follow_up_s,
         protocols=decision.protocols,
         synthetic=synthetic,
+    )
+
+
+def graded(policy: Policy, inference: InferenceEvent, graded_at: datetime) -> GradingEvent:
+    """The decision of the rules on what the model found."""
+    decision = decide(
+        policy,
+        inference.findings,
+        inference.context,
+        model_status=inference.model_status,
+        lane=inference.lane,
+        has_patient_token=inference.patient_token is not None,
+    )
+    return grading_event(
+        decision,
+        event_id=ids.derived_id(inference.event_id, "grading", f"{policy.version}+{policy.hash[:12]}"),
+        case_id=inference.case_id,
+        source_event_id=inference.event_id,
+        kind=GradingKind.DECISION,
+        lane=inference.lane,
+        captured_at=inference.captured_at,
+        published_at=inference.published_at,
+        graded_at=graded_at,
+        patient_token=inference.patient_token,
+        image=inference.image,
+        model_version=inference.model_version,
+        synthetic=inference.synthetic,
     )

@@ -21,7 +21,7 @@ Answered = dict[UUID, float]
 
 
 class Contestant(ABC):
-    """One design. Its processes exist between `start` and `stop` only; a backlog is published before `start`."""
+    """One design. Its processes exist between `start` and `stop` only."""
 
     name: str
 
@@ -48,7 +48,7 @@ class Contestant(ABC):
         """Name of each process → its arguments after `python`."""
 
     def start(self) -> None:
-        """Start its processes. They find the backlog."""
+        """Start its processes; they take what is published."""
         environment = {**self.system.process_environment, **self.more_environment()}
         for name, arguments in self.commands().items():
             child = ChildProcess(

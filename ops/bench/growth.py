@@ -81,7 +81,7 @@ def with_cases(system: System, stored: Stored, show: Callable[[str], None]) -> G
             wanted = {case.case_id for case in load}
             started = time.time()
             pipeline.publish(load)
-            done = wait(pipeline, lambda done, wanted=wanted: wanted <= done.keys())  # type: ignore[misc]
+            done = wait(pipeline, wanted)
             points[count] = max(done[case_id] for case_id in wanted) - started
     finally:
         pipeline.stop()

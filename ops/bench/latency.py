@@ -45,7 +45,7 @@ def emergencies(
         cases.append(case)
         time.sleep(PAUSE_S)
     wanted = {case.case_id for case in cases}
-    done, _ = wait_if_it_comes(contestant, lambda done: wanted <= done.keys())
+    done = wait_if_it_comes(contestant, wanted)
     spent = [done[case.case_id] - case.published_at.timestamp() for case in cases if case.case_id in done]
     return summarise(spent, lost=len(wanted - done.keys()))
 

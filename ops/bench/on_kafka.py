@@ -65,13 +65,11 @@ class _OnKafka(Contestant):
 class Pipeline(_OnKafka):
     """Ours, as `vigia up` runs it."""
 
-    def __init__(self, system: System, workers: int = 1, stages: Sequence[str] | None = None) -> None:
+    def __init__(self, system: System, workers: int = 1) -> None:
         super().__init__(system)
         self.name = "pipeline" if workers == 1 else f"pipeline, {workers} workers"
         self._workers = workers
-        self._programs = [
-            program for program in PROGRAMS if program.is_worker and (stages is None or program.name in stages)
-        ]
+        self._programs = [program for program in PROGRAMS if program.is_worker]
 
     def commands(self) -> dict[str, list[str]]:
         """The inference workers of the routine lane are what `workers` counts; the others are far from busy."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from uuid import UUID
 
 from inference.findings import ImageProblem
 from ops.bench.contestant import Answered, Contestant
@@ -50,7 +51,7 @@ def backlog(contestant: Contestant, stored: Stored, cases: int) -> Throughput:
             contestant.publish(load)
             before = contestant.used()
             began = time.time()
-        done = wait(contestant, lambda done: wanted <= done.keys())
+        done = wait(contestant, wanted)
         after = contestant.used()
     finally:
         contestant.stop()
@@ -69,28 +70,27 @@ def warm_up(contestant: Contestant, stored: Stored) -> None:
     """Wait until a contestant that was just started answers in both lanes, in batches of every size."""
     for count in (1, 2 * MAX_BATCH[Lane.ROUTINE]):
         cases = [new_case(each, lane) for each in stored.repeated(count) for lane in (Lane.EMERGENCY, Lane.ROUTINE)]
-        wanted = {case.case_id for case in cases}
         contestant.publish(cases)
-        wait(contestant, lambda done, wanted=wanted: wanted <= done.keys())  # type: ignore[misc]
+        wait(contestant, {case.case_id for case in cases})
 
 
-def wait(contestant: Contestant, enough: Callable[[Answered], bool]) -> Answered:
-    """What is answered, once it is `enough`. Raises TimeoutError when nothing more comes."""
-    done, complete = wait_if_it_comes(contestant, enough)
-    if not complete:
+def wait(contestant: Contestant, wanted: Set[UUID]) -> Answered:
+    """What is answered, once all of `wanted` is. Raises TimeoutError when nothing more comes."""
+    done = wait_if_it_comes(contestant, wanted)
+    if not wanted <= done.keys():
         raise TimeoutError(f"{contestant.name}: {len(done)} cases, and nothing more for {STUCK_S:.0f} s")
     return done
 
 
-def wait_if_it_comes(contestant: Contestant, enough: Callable[[Answered], bool]) -> tuple[Answered, bool]:
-    """What is answered, once it is `enough` or nothing more comes; and whether it is enough."""
+def wait_if_it_comes(contestant: Contestant, wanted: Set[UUID]) -> Answered:
+    """What is answered, once all of `wanted` is, or nothing more comes."""
     best, since = -1, time.monotonic()
-    while not enough(done := contestant.answered()):
+    while not wanted <= (done := contestant.answered()).keys():
         if len(done) > best:
             best, since = len(done), time.monotonic()
         elif time.monotonic() - since > STUCK_S:
-            return done, False
-    return done, True
+            break
+    return done
 
 
 def bare_loop(stored: Stored, cases: int) -> Throughput:

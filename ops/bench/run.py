@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,5 +130,3 @@ def _growth(figures: Figures, folder: Path, env: Mapping[str, str], sizes: Sizes
     with System(Options(run_dir=folder / "growth", programs=()), show, env=env) as system:
         figures.growth.extend(growth.with_pixels(system, max(64, sizes.cases // 4), show))
         figures.growth.append(growth.with_cases(system, store_pictures(system.settings, sizes.side), show))
-    with suppress(OSError):
-        shutil.rmtree(folder / "growth")

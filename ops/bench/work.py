@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 
 from inference.findings import ImageProblem
 from inference.predictor import Predictor
-from schemas import ids
-from schemas.events import EscalationEvent, GradingEvent, GradingKind, InferenceEvent
+from schemas.events import GradingEvent
 from schemas.serde import Serde
 from streams import topics
-from streams.clinical.clock import open_escalation
-from streams.clinical.decide import decide
-from streams.gradings import grading_event
+from streams.escalation import demanded
+from streams.gradings import graded
 from streams.images import ImageStore
 from streams.inference_events import inference_event
 from streams.judging import Verdict
@@ -54,7 +52,7 @@ class Work:
     def infer(self, values: Sequence[bytes]) -> list[Done]:
         """Case events to inference events, one each."""
         taken_up_at = datetime.now(UTC)
-        cases: list[Any] = [self._serde.decode(value) for value in values]
+        cases = [self._decoded(value) for value in values]
         answers = self.predictor.predict([self._store.fetch(case.image) for case in cases])
         done = []
         for case, answer in zip(cases, answers, strict=True):
@@ -66,7 +64,8 @@ class Work:
 
     def grade(self, values: Sequence[bytes]) -> list[Done]:
         """Inference events to grading events, one each."""
-        return [self._done(self._graded(self._decoded(value)), topics.GRADINGS) for value in values]
+        now = datetime.now(UTC)
+        return [self._done(graded(self._policy, self._decoded(value), now), topics.GRADINGS) for value in values]
 
     def escalate(self, values: Sequence[bytes]) -> list[list[Done]]:
         """Grading events to the escalations that each asks for."""
@@ -75,44 +74,9 @@ class Work:
     def _decoded(self, value: bytes) -> Any:
         return self._serde.decode(value)
 
-    def _graded(self, inference: InferenceEvent) -> GradingEvent:
-        decision = decide(
-            self._policy,
-            inference.findings,
-            inference.context,
-            model_status=inference.model_status,
-            lane=inference.lane,
-            has_patient_token=inference.patient_token is not None,
-        )
-        return grading_event(
-            decision,
-            event_id=ids.derived_id(inference.event_id, "grading", self._policy.version),
-            case_id=inference.case_id,
-            source_event_id=inference.event_id,
-            kind=GradingKind.DECISION,
-            lane=inference.lane,
-            captured_at=inference.captured_at,
-            published_at=inference.published_at,
-            graded_at=datetime.now(UTC),
-            patient_token=inference.patient_token,
-            image=inference.image,
-            model_version=inference.model_version,
-        )
-
     def _escalated(self, grading: GradingEvent) -> list[Done]:
-        done = []
-        for request in grading.escalations:
-            event: EscalationEvent = open_escalation(
-                request,
-                grading,
-                escalation_id=ids.escalation_id(grading.event_id, request.type.value),
-                event_id=ids.escalation_event_id,
-                ladder=self._policy.escalations[request.type].ladder,
-                disclaimer=self._policy.disclaimer,
-                raised_at=grading.graded_at,
-            ).event
-            done.append(self._done(event, topics.ESCALATIONS[event.type]))
-        return done
+        events = (demanded(self._policy, grading, request).event for request in grading.escalations)
+        return [self._done(event, topics.ESCALATIONS[event.type]) for event in events]
 
     def _done(self, event: Any, schema_of: str) -> Done:
         return Done(str(event.case_id).encode(), self._serde.encode(event, schema_of))

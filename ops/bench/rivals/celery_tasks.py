@@ -15,7 +15,7 @@ from uuid import UUID
 import redis
 from celery import Celery, chain
 
-from ops.bench.rivals import DONE
+from ops.bench.rivals import DONE, ESCALATIONS
 from ops.bench.work import Work
 from schemas.events import Lane
 from streams.settings import Settings
@@ -71,7 +71,7 @@ def escalate(value: bytes, case_id: str) -> None:
     """A grading event to its escalations, and a mark that the case is done."""
     pipeline = _redis().pipeline()
     for _, escalation in _work().escalate([value])[0]:
-        pipeline.rpush("bench.escalations", escalation)
+        pipeline.rpush(ESCALATIONS, escalation)
     pipeline.rpush(DONE, UUID(case_id).bytes + struct.pack(">d", time.time()))
     pipeline.execute()
 
