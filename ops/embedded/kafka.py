@@ -212,7 +212,8 @@ def _cluster_id(run_dir: Path) -> str:
 
 
 def _format(program: JavaProgram, properties: Mapping[str, str], cluster_id: str, config: Path) -> None:
-    arguments = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config))
+    # Joined: one id in 64 begins with a dash, and would be taken for an option.
+    arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config))
     line = program.command(arguments, properties=properties)
     log = config.with_name("format.log")
     with log.open("wb") as output:

@@ -155,3 +155,15 @@ def test_three_brokers_lose_nothing_that_was_acknowledged_when_a_leader_is_kille
         assert read_all(kafka.bootstrap_servers, "cases", len(values)) == values
         in_sync = lambda: len(admin.list_topics("cases", timeout=30).topics["cases"].partitions[0].isrs)  # noqa: E731
         assert eventually(lambda: in_sync() == 3)
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(tmp_path: Path) -> None:
+    # Ids are drawn at random: one in 64 does.
+    (tmp_path / "cluster.id").write_text("-BCdefghijklmnopqrstuA")
+    broker = EmbeddedKafka(tmp_path, 1)
+    broker.prepare()
+    try:
+        broker.start()
+        assert broker.bootstrap_servers
+    finally:
+        broker.stop()
