@@ -20,7 +20,7 @@ from schemas.serde import Serde
 from streams import escalation_audit as entries
 from streams import metrics, topics
 from streams.clinical.acknowledgements import AckOutcome, on_acknowledgement
-from streams.clinical.clock import MergeCode, advance, due_first, merge, on_tick, open_escalation
+from streams.clinical.clock import MergeCode, advance, merge, on_tick, open_escalation
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.policy import Policy
 from streams.escalation_state import EscalationState
@@ -151,13 +151,11 @@ class EscalationStage(Stage):
         outputs: list[Output] = []
         changes: list[StateChange] = []
         noted: list[Noted] = []
-        for ended in state.expired(state.now)[:MAX_RAISED]:
+        for ended in state.expired(state.now, MAX_RAISED):
             noted.append(entries.expired(ended))
             changes.extend(_closed(given, ended.escalation, state))
-        for due in due_first(state.open(), state.now)[:MAX_RAISED]:
-            standing = state.get(due.escalation_id)
-            assert standing is not None
-            raised, events = on_tick(due, state.now, event_id=ids.escalation_event_id)
+        for standing in state.due(state.now, MAX_RAISED):
+            raised, events = on_tick(standing.escalation, state.now, event_id=ids.escalation_event_id)
             for event in events:
                 metrics.MISSED.labels(event.type.value).inc()
                 outcome = f"deadline_missed:{event.type.value}:{event.level}"

@@ -8,13 +8,15 @@ ask for people again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from schemas.events import EscalationType
+from schemas.events import EscalationType, ReviewPriority
 from streams.clinical.escalations import OpenEscalation
+from streams.due_index import DueIndex
 from streams.runtime.records import StateChange
 from streams.runtime.state import SEEN_FOR_S, own_change
 
@@ -47,6 +49,10 @@ class EscalationState:
         self._by_demand: dict[tuple[UUID, EscalationType], UUID] = {}
         #: Escalation id → epoch seconds when it was closed; in that order.
         self._closed: dict[bytes, int] = {}
+        #: Deadlines of those that nobody has taken up, and when those that somebody has are forgotten.
+        self._deadlines, self._ends = DueIndex(), DueIndex()
+        #: How many are open, by priority.
+        self.counted: Counter[ReviewPriority] = Counter()
         #: The latest time a tick has told; it never goes back.
         self.now: datetime | None = None
 
@@ -70,10 +76,6 @@ class EscalationState:
         escalation_id = self._by_demand.get((case_id, kind))
         return None if escalation_id is None else self._by_id.get(escalation_id)
 
-    def open(self) -> Iterable[OpenEscalation]:
-        """All open escalations."""
-        return (standing.escalation for standing in self._by_id.values())
-
     def put(self, escalation: OpenEscalation, record_hash: str) -> StateChange:
         """Keep an escalation in its newest state."""
         self._keep(Standing(escalation, record_hash))
@@ -82,7 +84,7 @@ class EscalationState:
 
     def remove(self, escalation: OpenEscalation) -> StateChange:
         """Let an escalation go: resolved, expired, or superseded by a more urgent one."""
-        self._by_id.pop(escalation.escalation_id, None)
+        self._forget(escalation.escalation_id)
         demand = (escalation.event.case_id, escalation.event.type)
         if self._by_demand.get(demand) == escalation.escalation_id:
             del self._by_demand[demand]
@@ -101,14 +103,18 @@ class EscalationState:
             del self._closed[oldest]
             yield own_change(_CLOSED + oldest, None)
 
-    def expired(self, now: datetime) -> list[Standing]:
-        """Acknowledged escalations that nobody resolved in `ACKNOWLEDGED_FOR`, in the order of their ids."""
-        found = [each for each in self._by_id.values() if (end := _end(each.escalation)) is not None and end <= now]
-        return sorted(found, key=lambda each: each.escalation.escalation_id)
+    def due(self, now: datetime, limit: int) -> list[Standing]:
+        """At most `limit` whose deadline has passed, the longest overdue first; equal ones by id, so that a replay has
+        the same order."""
+        return [self._by_id[escalation_id] for escalation_id in self._deadlines.due(now, limit)]
+
+    def expired(self, now: datetime, limit: int) -> list[Standing]:
+        """At most `limit` that were acknowledged and that nobody resolved in `ACKNOWLEDGED_FOR`."""
+        return [self._by_id[escalation_id] for escalation_id in self._ends.due(now, limit)]
 
     def first_due(self) -> datetime | None:
         """The earliest time at which something is to be done: a deadline, or the end of an acknowledged one."""
-        return min((due for each in self.open() if (due := each.next_due or _end(each)) is not None), default=None)
+        return min((at for at in (self._deadlines.first(), self._ends.first()) if at is not None), default=None)
 
     def _outlived(self, now_s: int) -> Iterator[bytes]:
         too_many = len(self._closed) - CLOSED_KEPT
@@ -118,11 +124,20 @@ class EscalationState:
             yield closed
 
     def _keep(self, standing: Standing) -> None:
-        event = standing.escalation.event
+        escalation, event = standing.escalation, standing.escalation.event
+        self._forget(event.escalation_id)
         self._by_id[event.escalation_id] = standing
         self._by_demand[event.case_id, event.type] = event.escalation_id
+        self.counted[event.review_priority] += 1
+        if escalation.next_due is not None:
+            self._deadlines.set(event.escalation_id, escalation.next_due)
+        else:
+            # Counted from our own deadline: the time in an acknowledgement is that of the answering machine's clock.
+            self._ends.set(event.escalation_id, event.respond_by + ACKNOWLEDGED_FOR)
 
-
-def _end(escalation: OpenEscalation) -> datetime | None:
-    # Counted from our own deadline: the time in an acknowledgement is that of the answering machine's clock.
-    return escalation.event.respond_by + ACKNOWLEDGED_FOR if escalation.acknowledged else None
+    def _forget(self, escalation_id: UUID) -> None:
+        standing = self._by_id.pop(escalation_id, None)
+        if standing is not None:
+            self.counted[standing.escalation.event.review_priority] -= 1
+            self._deadlines.discard(escalation_id)
+            self._ends.discard(escalation_id)

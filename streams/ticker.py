@@ -21,8 +21,7 @@ from streams.escalation_state import EscalationState
 
 logger = get_logger(__name__)
 
-#: How late a missed deadline may be noticed; the shortest deadline of the policy is minutes. Each look costs a pass
-#: over the open escalations.
+#: How late a missed deadline may be noticed; the shortest deadline of the policy is minutes.
 LOOK_EVERY_S = 0.5
 #: A tick that was sent is given this long to be consumed before another is sent for the same partition.
 PATIENCE = timedelta(seconds=5)
@@ -97,7 +96,7 @@ class Ticker:
         self._sent[number] = now
 
     def _count(self) -> None:
-        counted = Counter(each.event.review_priority for state in self._states.values() for each in state.open())
+        counted = sum((state.counted for state in self._states.values()), Counter())
         for priority in ReviewPriority:
             if priority is not ReviewPriority.UNKNOWN:
                 metrics.OPEN.labels(priority.value).set(counted[priority])

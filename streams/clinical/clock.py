@@ -6,7 +6,7 @@ decides what was decided before. Every function may be called again with the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -98,13 +98,6 @@ def due(state: OpenEscalation, now: datetime) -> bool:
     """Whether a deadline has passed and nobody took the escalation up."""
     deadline = state.next_due
     return deadline is not None and deadline <= now
-
-
-def due_first(states: Iterable[OpenEscalation], now: datetime) -> list[OpenEscalation]:
-    """Those that are due, the longest overdue first; equal ones by id, so that a replay has the same order."""
-    return sorted(
-        (state for state in states if due(state, now)), key=lambda state: (state.event.respond_by, state.escalation_id)
-    )
 
 
 def on_tick(

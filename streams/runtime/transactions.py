@@ -69,13 +69,21 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
             self.outbox.revoke(number)
         for number in set(self._producers) - numbers:
             await self._stop_producer(number)
+        # Said before and after: a takeover that hangs keeps the whole group waiting, and this tells at which step.
+        logger.info("taking over partitions %s of generation %s", sorted(numbers), generation)
+        started = time.perf_counter()
         await asyncio.gather(*(self._start_producer(number) for number in sorted(numbers)))
+        fenced = time.perf_counter()
         await self._restore(numbers)
+        restored = time.perf_counter()
         for number in sorted(numbers):
             self.outbox.assign(number, generation)
         self._fenced_at = None
         metrics.ASSIGNED.labels(self.app.stage_name).set(len(numbers))
-        logger.info("holding partitions %s of generation %s", sorted(numbers), generation)
+        logger.info(
+            "holding partitions %s of generation %s: %.1f s to fence the last owner, %.1f s to read their state",
+            *(sorted(numbers), generation, fenced - started, restored - fenced),
+        )
 
     async def commit(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         """Faust's trigger. What is committed is what the outbox saw completed, whatever Faust computed."""

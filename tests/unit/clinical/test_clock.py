@@ -13,8 +13,6 @@ from streams.clinical.clock import (
     MAX_TICK_LEAD,
     MergeCode,
     advance,
-    due,
-    due_first,
     merge,
     on_tick,
 )
@@ -94,13 +92,6 @@ def test_what_was_missed_while_everything_was_down_fires_once_and_the_next_role_
 def test_a_tick_of_the_past_changes_nothing() -> None:
     raised, _ = tick(opened(), 30 * MINUTE)
     assert tick(raised, 5 * MINUTE) == (raised, ())
-
-
-def test_the_longest_overdue_comes_first() -> None:
-    states = [opened(at=START + minutes * MINUTE, case=minutes) for minutes in (5, 1, 3, 100)]
-    now = START + 40 * MINUTE
-    assert [state.event.raised_at for state in due_first(states, now)] == [START + m * MINUTE for m in (1, 3, 5)]
-    assert not due(states[3], now)
 
 
 def test_time_never_goes_back_and_a_tick_from_the_future_is_not_believed() -> None:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from schemas import ids
 from schemas.events import EscalationEvent, StageClass
 from streams.clinical.acknowledgements import AckCode, on_acknowledgement
-from streams.clinical.clock import MergeCode, advance, due_first, merge, on_tick
+from streams.clinical.clock import MergeCode, advance, due, merge, on_tick
 from streams.clinical.decision import Decision
 from streams.clinical.escalations import OpenEscalation
 from tests.unit.clinical.cases import decision
@@ -71,7 +71,7 @@ class Clock(RuleBasedStateMachine):
         self.seen = advance(self.seen, self.now + timedelta(seconds=skew), self.now)
         for _ in range(repeat):
             before = dict(self.states)
-            for state in due_first(before.values(), self.seen):
+            for state in [state for state in before.values() if due(state, self.seen)]:
                 after, events = on_tick(state, self.seen, event_id=ids.escalation_event_id)
                 assert len(events) == 1
                 assert not state.acknowledged
@@ -81,7 +81,7 @@ class Clock(RuleBasedStateMachine):
                 assert LADDER.index(events[0].role) == min(events[0].level, len(LADDER) - 1)
                 self.published += events
                 self.states[state.event.case_id, state.event.type] = after
-            assert not due_first(self.states.values(), self.seen)
+            assert not any(due(state, self.seen) for state in self.states.values())
 
     @precondition(lambda self: self.states)
     @rule(data=st.data(), role=st.sampled_from((*LADDER, "janitor")), resolve=st.booleans())

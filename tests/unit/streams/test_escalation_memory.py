@@ -14,6 +14,8 @@ from streams.escalation_state import ACKNOWLEDGED_FOR, CLOSED_FOR_S, EscalationS
 from streams.ground_truth import GroundTruth, Relation, compare
 from tests.unit.clinical.escalations import START, opened
 
+MINUTE = timedelta(minutes=1)
+
 
 def test_a_closed_escalation_is_remembered_over_a_restart_and_forgotten_in_time() -> None:
     state, restored = EscalationState(), EscalationState()
@@ -42,14 +44,28 @@ def test_an_acknowledged_escalation_ends_a_month_after_its_deadline() -> None:
     state.put(replace(standing, acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
     end = standing.event.respond_by + ACKNOWLEDGED_FOR
     assert state.first_due() == end
-    assert state.expired(end - timedelta(seconds=1)) == []
-    assert [each.escalation.escalation_id for each in state.expired(end)] == [standing.escalation_id]
+    assert state.expired(end - timedelta(seconds=1), 9) == []
+    assert [each.escalation.escalation_id for each in state.expired(end, 9)] == [standing.escalation_id]
 
 
 def test_an_escalation_that_nobody_took_up_never_expires() -> None:
     state = EscalationState()
     state.put(opened(), "a" * 64)
-    assert state.expired(START + timedelta(days=10_000)) == []
+    assert state.expired(START + timedelta(days=10_000), 9) == []
+
+
+def test_the_longest_overdue_comes_first_and_one_that_was_taken_up_does_not() -> None:
+    state = EscalationState()
+    standing = {minutes: opened(at=START + minutes * MINUTE, case=minutes) for minutes in (5, 1, 3, 100, 2)}
+    for each in standing.values():
+        state.put(each, "a" * 64)
+    state.put(replace(standing[2], acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
+    now = START + 40 * MINUTE
+    assert [each.escalation for each in state.due(now, 9)] == [standing[minutes] for minutes in (1, 3, 5)]
+    assert [each.escalation for each in state.due(now, 2)] == [standing[minutes] for minutes in (1, 3)]
+    state.remove(standing[3])
+    assert [each.escalation for each in state.due(now, 2)] == [standing[minutes] for minutes in (1, 5)]
+    assert state.counted.total() == len(state) == 4
 
 
 @pytest.mark.parametrize(
