@@ -28,6 +28,10 @@ logger = get_logger(__name__)
 #: accepts no less than 6 s by default (`group.min.session.timeout.ms`).
 SESSION_TIMEOUT_S = 6.0
 HEARTBEAT_S = 2.0
+#: A member that does not come to a rebalance holds up the others for so long: one that still reads its state, or one
+#: that a coordinator which moved meanwhile believes in (a restart of everything cost three stages a whole minute).
+#: Longer than it takes to read the state of tens of thousands of open escalations.
+REBALANCE_TIMEOUT_S = 30.0
 #: How long a completed routine input waits for a transaction; emergencies do not wait.
 COMMIT_INTERVAL_S = 0.1
 #: How soon a group leader that dealt partitions without knowing all of them looks again, and deals anew. Faust's five
@@ -54,6 +58,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             processing_guarantee="exactly_once",
             broker_session_timeout=SESSION_TIMEOUT_S,
             broker_heartbeat_interval=HEARTBEAT_S,
+            broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
             broker_commit_interval=COMMIT_INTERVAL_S,
             consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
             # Commits are ours; Faust's by count would only add calls.
