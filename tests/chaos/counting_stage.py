@@ -1,12 +1,14 @@
 """A small stage on the real runtime, as a worker process of its own: counts the events of each case, exactly.
 
-Run: python -m tests.chaos.counting_stage BOOTSTRAP REGISTRY
+Run: python -m tests.chaos.counting_stage BOOTSTRAP REGISTRY [SECONDS]
+Every partition's state takes SECONDS to read.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -45,8 +47,11 @@ class CountingStage(Stage):
     accepts = (CaseEvent,)
     pipeline_stage: ClassVar[PipelineStage] = PipelineStage.INFERENCE
     deduplicates = True
+    restore_s = 0.0
 
     def new_state(self, number: int) -> Counts:
+        # Called in the thread that reads the states, as reading itself is.
+        time.sleep(self.restore_s)
         return Counts()
 
     async def handle(self, given: Input) -> Result:
@@ -94,12 +99,12 @@ def case(case_id: UUID, event_id: UUID, producer: str = "test") -> CaseEvent:
 
 
 def main() -> None:
-    bootstrap, registry = sys.argv[1:]
+    bootstrap, registry, *seconds = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     serde = Serde(registry)
     serde.warm_up(TOPICS)
     CountingStage.deduplicates = False
-
+    CountingStage.restore_s = float(*seconds)
     leave(serve(StageApp(CountingStage(), serde, bootstrap)))
 
 

@@ -42,8 +42,9 @@ HOLDING = re.compile(rb"holding partitions \[([^\]]*)\] of generation (\d+)")
 class Workers:
     """Worker processes that are started again when they are killed."""
 
-    def __init__(self, count: int, kafka: KafkaService, registry: RegistryService, folder: Path) -> None:
-        self._command = [sys.executable, "-m", "tests.chaos.counting_stage", kafka.bootstrap_servers, registry.url]
+    def __init__(self, count: int, kafka: KafkaService, registry: RegistryService, folder: Path, *more: str) -> None:
+        stage = "tests.chaos.counting_stage"
+        self._command = [sys.executable, "-m", stage, kafka.bootstrap_servers, registry.url, *more]
         self._folder = folder
         self._logs: dict[int, Path] = {}
         self._starts = 0
@@ -63,6 +64,10 @@ class Workers:
         last = [lines[-1] for lines in told]
         held = [number for numbers, _ in last for number in numbers.split(b", ") if number]
         return len({generation for _, generation in last}) == 1 and len(held) == PARTITIONS
+
+    def told(self, line: bytes) -> int:
+        """How often the workers that run now have logged something."""
+        return sum(log.read_bytes().count(line) for log in self._logs.values())
 
     def kill(self, number: int) -> None:
         self.processes[number].kill()
