@@ -25,7 +25,7 @@ class OnCelery(Contestant):
 
     def __init__(self, system: System, redis_server: ChildProcess, url: str, concurrency: int = 2) -> None:
         super().__init__(system)
-        self.name = f"Celery, {concurrency} processes"
+        self.name = f"Celery, {concurrency} process{'' if concurrency == 1 else 'es'}"
         self._server, self._url, self._concurrency = redis_server, url, concurrency
         self._redis = redis.Redis.from_url(url)
         self._answered: Answered = {}
