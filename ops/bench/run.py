@@ -28,8 +28,8 @@ class Sizes:
     """How much is done. `side` is the width and height of a picture in pixels."""
 
     rounds: int = 3
-    cases: int = 1_000
-    emergencies: int = 200
+    cases: int = 2_500
+    emergencies: int = 120
     waiting: int = 5_000
     side: int = 1_280
     rivals: bool = True

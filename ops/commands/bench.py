@@ -19,8 +19,8 @@ from ops.embedded import EmbeddedError
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Interleaved rounds.")
-@click.option("--cases", type=click.IntRange(64, 100_000), default=1_000, show_default=True, help="Backlog a round.")
-@click.option("--emergencies", type=click.IntRange(6, 10_000), default=200, show_default=True)
+@click.option("--cases", type=click.IntRange(64, 100_000), default=2_500, show_default=True, help="Backlog a round.")
+@click.option("--emergencies", type=click.IntRange(6, 10_000), default=120, show_default=True)
 @click.option("--waiting", type=click.IntRange(0, 100_000), default=5_000, show_default=True, help="Routine backlog.")
 @click.option("--side", type=click.IntRange(128, 4096), default=1280, show_default=True, help="Pixels of a picture.")
 @click.option("--rivals/--no-rivals", default=True, show_default=True, help="Celery, stock Faust, plain loops.")
