@@ -35,6 +35,9 @@ PHASE = Histogram(
 TRANSACTION = Histogram("vigia_transaction_seconds", "From begin to commit of a transaction", ["stage"], buckets=WORK)
 COMMITS = Counter("vigia_commits_total", "Committed transactions", ["stage"])
 FENCED = Counter("vigia_transactions_fenced_total", "Transactions refused because another worker took over", ["stage"])
+HANGING = Counter(
+    "vigia_transactions_hanging_total", "Transactions that a broker left open, ended at a takeover", ["stage"]
+)
 ABORTED = Counter("vigia_transactions_aborted_total", "Transactions that failed for another reason", ["stage"])
 REBALANCES = Counter("vigia_rebalances_total", "Assignments received from the group", ["stage"])
 ASSIGNED = Gauge("vigia_assigned_partitions", "Partition numbers in this worker's hands", ["stage"])

@@ -19,6 +19,7 @@ from faust.types import TP
 from mode import Service, get_logger
 
 from streams import metrics
+from streams.runtime.hanging import HangingTransactionError, end_open, find_hanging
 from streams.runtime.outbox import Batch, Outbox
 
 logger = get_logger(__name__)
@@ -29,6 +30,9 @@ MAX_INPUTS = 500
 #: And records: a tick after an outage raises hundreds of escalations. A transaction of many such took longer than its
 #: timeout, was aborted, and was tried again in full.
 MAX_RECORDS = 3_000
+
+#: How long an open transaction of a former owner may take to end, and how often it is looked at.
+HANGING_PATIENCE_S, HANGING_LOOK_S = 20.0, 0.3
 
 RestoreState = Callable[[set[int]], Awaitable[None]]
 
@@ -73,6 +77,7 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
         logger.info("taking over partitions %s of generation %s", sorted(numbers), generation)
         started = time.perf_counter()
         await asyncio.gather(*(self._start_producer(number) for number in sorted(numbers)))
+        await self._end_hanging(numbers)
         fenced = time.perf_counter()
         await self._restore(numbers)
         restored = time.perf_counter()
@@ -170,6 +175,24 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
         producer = self.app.new_transactional_producer(f"{self.app.conf.id}-{number}")
         await producer.start()
         self._producers[number] = producer
+
+    async def _end_hanging(self, numbers: set[int]) -> None:
+        """End what Kafka left open of former owners. Raises HangingTransactionError."""
+        where = self.app.bootstrap_servers, self.app.stage.state_topic
+        deadline = time.monotonic() + HANGING_PATIENCE_S
+        hanging = await find_hanging(*where, numbers)
+        while hanging:
+            # What the new producer has ended just now may still be on its way to the followers.
+            await asyncio.sleep(HANGING_LOOK_S)
+            hanging = await find_hanging(*where, hanging)
+            if time.monotonic() > deadline:
+                raise HangingTransactionError(f"a transaction stays open on partitions {sorted(hanging)} of {where[1]}")
+            for number in hanging:
+                logger.warning("partition %s: ending a transaction that the broker left open", number)
+                metrics.HANGING.labels(self.app.stage_name).inc()
+                await end_open(self._producers[number], self.app.bootstrap_servers, self.app.conf.id, where[1], number)
+                # A producer starts only when all markers of the last transaction are written.
+                await self._start_producer(number)
 
     async def _stop_producer(self, number: int) -> None:
         producer = self._producers.pop(number, None)
