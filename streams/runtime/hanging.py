@@ -1,7 +1,7 @@
 """A transaction that Kafka left open although its coordinator calls it complete, and its end.
 
 Where a broker dies between "prepared to commit" and the commit markers, Kafka (4.3.1, seen with one broker in about one
-kill of eight under load) may write the completion after its restart without the markers. What the transaction wrote,
+kill of thirty under load) may write the completion after its restart without the markers. What the transaction wrote,
 offsets included, then is neither there nor gone: a new owner reads an older state and older offsets, takes the same
 inputs again, and its first commit makes both copies visible.
 

@@ -185,7 +185,7 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
             # What the new producer has ended just now may still be on its way to the followers.
             await asyncio.sleep(HANGING_LOOK_S)
             hanging = await find_hanging(*where, hanging)
-            if time.monotonic() > deadline:
+            if hanging and time.monotonic() > deadline:
                 raise HangingTransactionError(f"a transaction stays open on partitions {sorted(hanging)} of {where[1]}")
             for number in hanging:
                 logger.warning("partition %s: ending a transaction that the broker left open", number)
