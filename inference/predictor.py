@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import registry
+from inference import versions as registry
 from inference.decode import decode, to_square
 from inference.explain import HeatMap, region
 from inference.findings import AbstainReason, Finding, ImageProblem, ModelError
-from inference.judging import FeatureStatistics, RejectionLimits, probabilities
 from inference.quality import QualityLimits, measure, objection
+from inference.rejection import FeatureStatistics, RejectionLimits, probabilities
 from inference.runtimes import LiteRtRuntime, NetworkRuntime, Outputs, TensorFlowRuntime
 
 Runtime = Literal["litert", "tensorflow"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.findings import ModelError
-from inference.judging import Floats
+from inference.rejection import Floats
 
 _NAMES: Final = ("logits", "foreign", "features", "evidence")
 

@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "A finding and context as JSON in, the decision as JSON out; no broker needed",
     ),
     "policy": ("ops.commands.policy:policy", "Check a clinical policy file, or show what a policy says"),
-    "model": ("ops.commands.model:model", "Train, evaluate and choose the image model's versions"),
+    "model": ("ops.commands.model.commands:model", "Train, evaluate and choose the image model's versions"),
     "images": ("ops.commands.images:images", "Generate wound pictures with known answers"),
     "chaos": (
         "ops.commands.chaos:command",

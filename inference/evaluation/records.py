@@ -14,9 +14,9 @@ import numpy as np
 
 from inference.findings import CLASSES, Finding, ImageProblem
 from inference.predictor import Predictor
+from inference.synthetic.corpus import FOREIGN, Progress, Series, conditions
 from inference.synthetic.foreign import foreign_picture
 from inference.synthetic.generator import Picture, picture
-from inference.training.corpus import FOREIGN, Progress, Series, conditions
 
 _CHUNK: Final = 64
 

@@ -14,8 +14,8 @@ from inference.evaluation.report import Shown, gallery, html
 from inference.evaluation.samples import sample_crops
 from inference.evaluation.summary import summarise_foreign, summarise_wounds
 from inference.predictor import Predictor
-from inference.registry import ModelBundle
-from inference.training.corpus import Progress, Series
+from inference.synthetic.corpus import Progress, Series
+from inference.versions import ModelBundle
 
 #: Seeds of the generated test sets. Training and validation never use them.
 _SEEDS: Final[Mapping[str, int]] = {

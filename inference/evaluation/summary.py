@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inference.evaluation import metrics
 from inference.evaluation.records import Record
 from inference.findings import CLASSES
-from inference.training.corpus import FOREIGN
+from inference.synthetic.corpus import FOREIGN
 
 #: Monk tones in three groups of skin tone.
 TONES: Final[Mapping[str, tuple[int, ...]]] = {

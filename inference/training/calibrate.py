@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.decode import Decoded
-from inference.judging import Floats, RejectionLimits, probabilities
 from inference.quality import QualityLimits, measure
+from inference.rejection import Floats, RejectionLimits, probabilities
 
 #: Share of the validation pictures that the blur limit may decline: the few that are as smooth as an unsharp picture.
 _SMOOTH: Final = 0.003

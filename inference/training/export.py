@@ -13,9 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from inference import registry
+from inference import versions as registry
 from inference.findings import CLASSES
-from inference.judging import FeatureStatistics
+from inference.rejection import FeatureStatistics
 from inference.runtimes import LiteRtRuntime
 from inference.training.network import OUTPUTS, SIDE
 

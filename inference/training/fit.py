@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from inference.synthetic.corpus import FOREIGN, Corpus, shown
 from inference.training.augment import augment
-from inference.training.corpus import FOREIGN, Corpus, shown
 from inference.training.losses import cost_sensitive
 from inference.training.network import SIDE, build
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from inference.decode import decode, to_square
 from inference.findings import CLASSES, ImageProblem
-from inference.training.corpus import Corpus, Progress
+from inference.synthetic.corpus import Corpus, Progress
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _COLUMNS: Final = ("image", "stage", "patient")

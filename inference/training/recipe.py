@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import registry
+from inference import versions as registry
 from inference.findings import CLASSES
-from inference.judging import FeatureStatistics, Floats
+from inference.rejection import FeatureStatistics, Floats
+from inference.synthetic.corpus import FOREIGN, Corpus, shown
 from inference.training.calibrate import fit_limits, fit_quality, fit_temperature
-from inference.training.corpus import FOREIGN, Corpus, shown
 from inference.training.export import export
 from inference.training.fit import EpochReport, FitSettings, fit
 from inference.training.network import SIDE

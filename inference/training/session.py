@@ -10,17 +10,17 @@ from typing import Any, Final, Protocol
 import cv2
 import numpy as np
 
-from inference import registry
+from inference import versions as registry
 from inference.evaluation.records import judge_files
 from inference.evaluation.run import Evaluation, evaluate_records, write
 from inference.findings import CLASSES
 from inference.predictor import Predictor
-from inference.registry import ModelBundle
-from inference.training.corpus import Corpus, Series, join, render
+from inference.synthetic.corpus import Corpus, Series, join, render
 from inference.training.fit import FitSettings
 from inference.training.folder import find, read, split
 from inference.training.network import SIDE
 from inference.training.recipe import train_model
+from inference.versions import ModelBundle
 
 #: Side at which training pictures are kept: a little more than the network sees, so that zooming in has something to
 #: show.

@@ -11,8 +11,8 @@ from uuid import UUID
 import psutil
 
 from ops.embedded.process import ChildProcess
-from ops.supervisor import Supervisor
-from ops.up import WORKER_GRACE_S, System
+from ops.system.supervisor import Supervisor
+from ops.system.system import WORKER_GRACE_S, System
 from schemas.events import CaseEvent
 from schemas.serde import Serde
 

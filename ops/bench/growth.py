@@ -12,7 +12,7 @@ import numpy as np
 from ops.bench.load import Stored, new_case, store_pictures
 from ops.bench.on_kafka import Pipeline
 from ops.bench.rounds import Throughput, backlog, bare_loop, wait, warm_up
-from ops.up import Options, System
+from ops.system.system import Options, System
 from schemas.events import Lane
 
 #: Partitions of every topic, and workers of the routine lane.

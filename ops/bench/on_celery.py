@@ -15,7 +15,7 @@ from ops.bench import rivals
 from ops.bench.contestant import Answered, Contestant
 from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
-from ops.up import System
+from ops.system.system import System
 from schemas.events import CaseEvent
 from streams import topics
 

@@ -11,8 +11,8 @@ from ops.bench import rivals
 from ops.bench.arrivals import Arrivals
 from ops.bench.contestant import Answered, Contestant
 from ops.bench.load import open_producer, publish
-from ops.programs import PROGRAMS
-from ops.up import System
+from ops.system.programs import PROGRAMS
+from ops.system.system import System
 from schemas.events import CaseEvent, GradingEvent, Lane
 from streams import topics
 

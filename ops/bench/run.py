@@ -17,7 +17,7 @@ from ops.bench.latency import Latency
 from ops.bench.load import Stored, store_pictures
 from ops.bench.on_kafka import Pipeline, Rival
 from ops.bench.rounds import Throughput, backlog, bare_loop, warm_up
-from ops.up import Options, System
+from ops.system.system import Options, System
 
 #: Pool sizes of Celery that compete; the best is the one to compare with.
 CELERY_PROCESSES = (1, 2, 3)

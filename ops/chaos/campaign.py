@@ -24,14 +24,14 @@ from ops.chaos.schedule import schedule
 from ops.chaos.values import Fault, Sent
 from ops.chaos.verify import Limits, verify
 from ops.chaos.workers import STAGES, Workers
-from ops.up import Options, System
+from ops.system.system import Options, System
 from schemas.events import ImageReference
 from schemas.serde import Serde
 from streams import topics
-from streams.audit_reading import Cluster, UnreadableError
-from streams.audit_snapshot import Auditor
-from streams.images import ImageStore
-from streams.policy_file import load_policy
+from streams.audit.auditor import Auditor
+from streams.broker.cluster import Cluster, UnreadableError
+from streams.images.store import ImageStore
+from streams.stages.policy_file import load_policy
 
 #: Distinct pictures: the verifier runs the model once on each, the pipeline on every case.
 PICTURES = 42

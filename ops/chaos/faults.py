@@ -16,7 +16,7 @@ from ops.chaos.values import Excuse, Fault
 from ops.chaos.workers import STAGES, Workers
 from ops.embedded.errors import EmbeddedError
 from ops.embedded.process import ChildProcess
-from ops.up import System
+from ops.system.system import System
 
 #: Session timeout 6 s, and time for the others to have taken over.
 ZOMBIE_S = 9.0

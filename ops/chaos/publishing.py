@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ops.chaos.values import Sent
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 
 
 class Publishing:

@@ -8,8 +8,8 @@ from ops.chaos.values import Seen
 from schemas.errors import ContractError
 from schemas.serde import Serde
 from streams import topics
-from streams.audit_reading import Cluster, spans
-from streams.audit_snapshot import READERS
+from streams.audit.auditor import READERS
+from streams.broker.cluster import Cluster, spans
 from streams.settings import Settings
 
 READ = tuple(topic for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS)

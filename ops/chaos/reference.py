@@ -12,6 +12,7 @@ from uuid import UUID
 from inference.findings import Finding as ModelFinding
 from inference.findings import ImageProblem
 from schemas import ids
+from schemas.envelope.raw import RawRecord
 from schemas.events import (
     CaseEvent,
     Finding,
@@ -24,9 +25,9 @@ from schemas.events import (
 )
 from streams.clinical.decide import decide
 from streams.clinical.policy import Policy
-from streams.gradings import grading_event
-from streams.quarantine import Quarantine
-from streams.runtime.records import Problem, RawInput
+from streams.runtime.records import Problem
+from streams.stages.grading.events import grading_event
+from streams.stages.grading.quarantine import Quarantine
 from streams.topics import CASES
 
 #: SHA-256 (hex) of a picture → what the model says of it.
@@ -98,7 +99,7 @@ class Reference:
             synthetic=inference.synthetic,
         )
 
-    def quarantine(self, raw: RawInput, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:
+    def quarantine(self, raw: RawRecord, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:
         """What asks people to look at an input that went to the dead letters."""
         lane = next(lane for lane, topic in CASES.items() if topic == raw.topic)
         asked = Quarantine(self.policy).grading(raw, case, Problem(reason=reason, detail=""), lane)

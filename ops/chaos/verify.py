@@ -13,10 +13,10 @@ from ops.chaos import audit_links
 from ops.chaos.escalation_replay import CaseReplay
 from ops.chaos.reference import Reference
 from ops.chaos.values import Excuse, Kind, Seen, Sent, Verdict, where
+from schemas.envelope.dead_letter import PREFIX
+from schemas.envelope.raw import RawRecord
 from schemas.events import AcknowledgementEvent, AuditEntry, Lane
 from streams import topics
-from streams.runtime.dead_letter import PREFIX
-from streams.runtime.records import RawInput
 
 INPUTS = (*topics.CASES.values(), topics.ACKNOWLEDGEMENTS)
 Place = tuple[str, int, int]
@@ -135,9 +135,9 @@ class _Verification:
         reason = letter.headers.get(PREFIX + "reason", b"").decode()
         if reason not in sent.refused and not self._excused(reason, letter.timestamp_ms / 1000):
             self.verdict.add(Kind.WRONG, f"{where(record)} went to the dead letters for {reason}")
-        raw = RawInput(
+        raw = RawRecord(
             topic=record.topic,
-            number=record.partition,
+            partition=record.partition,
             offset=record.offset,
             timestamp_ms=record.timestamp_ms,
             key=record.key,

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ops.embedded.process import ChildProcess
-from ops.programs import PROGRAMS, Program
-from ops.supervisor import State, Supervisor
-from ops.up import WORKER_GRACE_S
+from ops.system.programs import PROGRAMS, Program
+from ops.system.supervisor import State, Supervisor
+from ops.system.system import WORKER_GRACE_S
 
 STAGES: tuple[Program, ...] = tuple(program for program in PROGRAMS if program.is_worker)
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import click
 
-from ops.context import load_settings
+from ops.system.context import load_settings
 from schemas.errors import ContractError
 from schemas.events import StageClass
+from streams.broker.errors import ClientError
 from streams.client.acknowledge import Acknowledger, Answered
-from streams.client.errors import ClientError
 from streams.settings import SettingsError
 
 STAGES = tuple(stage.value for stage in StageClass if stage is not StageClass.UNKNOWN)

@@ -13,15 +13,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ops.audit_views import print_remains, print_report, print_trail, textfile, topic_prefix, trail_json, when
-from ops.context import load_settings
+from ops.system.context import load_settings
+from ops.views.audit import print_remains, print_report, print_trail, textfile, topic_prefix, trail_json, when
 from schemas.errors import ContractError
 from schemas.registry import Registry
 from schemas.serde import Serde
-from streams.audit_case import CaseReader
-from streams.audit_erase import EraseError, erase, remains
-from streams.audit_fetch import UnreadableError
-from streams.audit_snapshot import MEMORY_BYTES, Auditor, Ready
+from streams.audit.auditor import MEMORY_BYTES, Auditor, Ready
+from streams.audit.erasure import EraseError, erase, remains
+from streams.audit.trail import CaseReader
+from streams.broker.read import UnreadableError
 from streams.settings import SettingsError
 
 ERR = Console(stderr=True, highlight=False)

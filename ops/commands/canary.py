@@ -12,13 +12,13 @@ import click
 from confluent_kafka import KafkaException
 from prometheus_client import start_http_server
 
-from ops import logs
-from ops.canary import DEADLINE_S, EVERY_S, STEPS, Canary
-from ops.context import load_settings
+from ops.monitoring.canary import DEADLINE_S, EVERY_S, STEPS, Canary
 from ops.monitoring.targets import write_target
+from ops.system import logs
+from ops.system.context import load_settings
 from schemas.events import Lane
+from streams.client.tokens import TokenKeyMissingError
 from streams.settings import SettingsError
-from streams.tokens import TokenKeyMissingError
 
 logger = logging.getLogger("vigia.canary")
 

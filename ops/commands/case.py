@@ -8,8 +8,9 @@ from uuid import UUID
 
 import click
 
-from ops.audit_views import topic_prefix, trail_json, when
-from ops.context import load_settings
+from ops.system.context import load_settings
+from ops.views.audit import topic_prefix, trail_json, when
+from schemas.envelope.dead_letter import PREFIX
 from schemas.errors import ContractError
 from schemas.events import (
     AcknowledgementEvent,
@@ -24,10 +25,9 @@ from schemas.events import (
 )
 from schemas.serde import Serde
 from streams import topics
-from streams.audit_case import CaseReader, Trail, moment
-from streams.audit_fetch import UnreadableError
-from streams.client.received import ReceivedEvent
-from streams.runtime.dead_letter import PREFIX
+from streams.audit.trail import CaseReader, Trail, moment
+from streams.broker.read import UnreadableError
+from streams.broker.received import ReceivedEvent
 from streams.settings import SettingsError
 
 

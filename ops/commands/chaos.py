@@ -15,7 +15,7 @@ from rich.table import Table
 from ops.chaos.campaign import run
 from ops.chaos.outcome import Outcome, Plan
 from ops.embedded import EmbeddedError
-from streams.audit_reading import UnreadableError
+from streams.broker.cluster import UnreadableError
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_EVERY_S = 10.0

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from ops.context import load_settings
+from ops.system.context import load_settings
 from schemas.errors import ContractError
 from streams.client import ClientError, EventConsumer, ReceivedEvent
 from streams.settings import SettingsError

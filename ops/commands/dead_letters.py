@@ -14,16 +14,16 @@ from uuid import UUID
 
 import click
 
-from ops.audit_views import print_columns, topic_prefix
-from ops.context import load_settings
+from ops.system.context import load_settings
+from ops.views.audit import print_columns, topic_prefix
+from schemas.envelope.audit import sha256_hex
 from schemas.errors import ContractError, UndecodableError
 from schemas.registry import Registry
 from schemas.serde import Serde
-from streams.audit_decoding import FactReader
-from streams.audit_fetch import UnreadableError
-from streams.dead_letters import Address, Audited, DeadLetter, DeadLetters, Filter, NoSuchLetterError
-from streams.dead_letters_redrive import MAX_ATTEMPTS, REFUSED, Outcome, RedriveError, Rules, Status, redrive
-from streams.runtime.encoding import sha256_hex
+from streams.audit.decoding import FactReader
+from streams.broker.read import UnreadableError
+from streams.dead_letters.read import Address, Audited, DeadLetter, DeadLetters, Filter, NoSuchLetterError
+from streams.dead_letters.redrive import MAX_ATTEMPTS, REFUSED, Outcome, RedriveError, Rules, Status, redrive
 from streams.settings import SettingsError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -210,7 +210,7 @@ def _as_mapping(letter: DeadLetter, audited: Audited) -> dict[str, Any]:
         "message": letter.message,
         "attempt": letter.attempt,
         "topic": None if origin is None else origin.topic,
-        "partition": None if origin is None else origin.number,
+        "partition": None if origin is None else origin.partition,
         "offset": None if origin is None else origin.offset,
         "case_id": None if letter.case_id is None else str(letter.case_id),
         "size_bytes": len(letter.value or b""),
@@ -233,7 +233,7 @@ def _payload(value: bytes | None, registry: Registry) -> dict[str, Any]:
 def _origin(letter: DeadLetter) -> str:
     if letter.origin is None:
         return "unknown"
-    return f"{letter.origin.topic}[{letter.origin.number}]@{letter.origin.offset}"
+    return f"{letter.origin.topic}[{letter.origin.partition}]@{letter.origin.offset}"
 
 
 def _outcome_line(outcome: Outcome) -> str:

@@ -13,18 +13,18 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from ops.context import AlreadyRunningError, default_run_dir
 from ops.demo.folder import FolderError, own_folder
 from ops.demo.run import Demo
 from ops.demo.scenario import drawing
 from ops.embedded import EmbeddedError
-from ops.health import HealthProbe
-from ops.up import Options, System
+from ops.system.context import AlreadyRunningError, default_run_dir
+from ops.system.health import HealthProbe
+from ops.system.system import Options, System
 from schemas.errors import ContractError
-from streams.audit_reading import UnreadableError
+from streams.broker.cluster import UnreadableError
+from streams.broker.topic_admin import TopicsError
 from streams.client import PUBLISH_ERRORS
 from streams.settings import SettingsError
-from streams.topic_admin import TopicsError
 
 #: All seven classes on three skin tones.
 CASES = 21

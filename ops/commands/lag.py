@@ -9,12 +9,12 @@ import click
 from rich.console import Console
 
 from ops.lag.client import BrokerAwayError
-from ops.lag.connect import broker_address
 from ops.lag.evaluator import State
 from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.figures import Figures
 from ops.lag.monitor import LagMonitor
 from ops.lag.table import as_mapping, as_table
+from ops.system.connect import broker_address
 from streams.settings import SettingsError
 
 #: Rates and the state of a group need samples over time; `--watch-for` gives them.

@@ -11,15 +11,15 @@ import click
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.process_collector import ProcessCollector
 
-from ops import logs
-from ops.context import load_settings
 from ops.lag.clinical.exporter import ClinicalExporter
 from ops.lag.clinical.monitor import ClinicalMonitor
-from ops.lag.connect import broker_address
 from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.exporter import LagExporter
 from ops.lag.monitor import LagMonitor
 from ops.monitoring.targets import write_target
+from ops.system import logs
+from ops.system.connect import broker_address
+from ops.system.context import load_settings
 from streams.settings import SettingsError
 
 

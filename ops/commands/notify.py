@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 from prometheus_client import start_http_server
 
-from ops import logs
-from ops.context import load_settings
-from ops.notify.stage import NotificationStage
-from ops.notify.targets import TargetsError, load_targets
+from ops.system import logs
+from ops.system.context import load_settings
 from schemas.errors import ContractError
 from schemas.serde import Serde
 from streams import topics
 from streams.clinical.policy import PolicyError
-from streams.policy_file import load_policy
-from streams.quarantine import Quarantine
 from streams.runtime.app import StageApp
 from streams.runtime.worker import leave, serve
 from streams.settings import SettingsError
+from streams.stages.grading.quarantine import Quarantine
+from streams.stages.notification.stage import NotificationStage
+from streams.stages.notification.targets import TargetsError, load_targets
+from streams.stages.policy_file import load_policy
 
 
 @click.command("notify")

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from ops.context import load_settings
+from ops.system.context import load_settings
 from streams.client import (
     PUBLISH_ERRORS,
     CaseConflictError,
@@ -24,9 +24,9 @@ from streams.client import (
     PublishedCase,
     RefusedCase,
 )
-from streams.image_errors import ImageError
+from streams.client.tokens import PatientCodeError, TokenKeyMissingError
+from streams.images.errors import ImageError
 from streams.settings import SettingsError
-from streams.tokens import PatientCodeError, TokenKeyMissingError
 
 #: A person waits for the answer: half of what a program is given.
 ACKNOWLEDGE_WITHIN_S = 15.0

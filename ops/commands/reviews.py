@@ -10,11 +10,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ops.context import load_settings
-from ops.reviews import PRIORITIES, Review, read_ground_truth, read_reviews, summary
+from ops.system.context import load_settings
+from ops.views.reviews import PRIORITIES, Review, read_ground_truth, read_reviews, summary
 from schemas.errors import ContractError
-from streams.client.errors import ClientError
-from streams.ground_truth import GroundTruth, Relation
+from streams.broker.errors import ClientError
+from streams.clinical.ground_truth import GroundTruth, Relation
 from streams.settings import SettingsError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.context import load_settings
+from ops.system.context import load_settings
 from schemas import compatibility, definitions
 from schemas.errors import ContractError
 from streams.settings import SettingsError
@@ -78,7 +78,7 @@ def release(version: str) -> None:
 @click.option("--output", type=click.Path(path_type=Path), default=Path("docs/asyncapi.yaml"), show_default=True)
 def asyncapi(only_check: bool, output: Path) -> None:
     """Write the description of topics and messages as AsyncAPI 3."""
-    from ops.asyncapi import render
+    from ops.contract.asyncapi import render
 
     text = render()
     if not only_check:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import click
 from confluent_kafka.admin import AdminClient
 
-from ops.context import load_settings
+from ops.system.context import load_settings
 from schemas import definitions
 from schemas.errors import ContractError, SchemaNotRegisteredError
 from schemas.registry import COMPATIBILITY, Registry, subject_of
 from schemas.serde import Serde
-from streams import topic_admin, topics
+from streams import topics
+from streams.broker import topic_admin
 from streams.settings import Settings, SettingsError
 
 

@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ops.context import RUN_FILE, AlreadyRunningError, default_run_dir
 from ops.embedded import EmbeddedError
-from ops.health import Health, HealthProbe
 from ops.monitoring.server import PrometheusMissingError, PrometheusServer
-from ops.programs import CANARY, PROGRAMS
-from ops.supervisor import State
-from ops.up import Options, System
+from ops.system.context import RUN_FILE, AlreadyRunningError, default_run_dir
+from ops.system.health import Health, HealthProbe
+from ops.system.programs import CANARY, PROGRAMS
+from ops.system.supervisor import State
+from ops.system.system import Options, System
 from schemas.errors import ContractError
+from streams.broker.topic_admin import TopicsError
 from streams.settings import SettingsError
-from streams.topic_admin import TopicsError
 
 #: Seconds between looks at the workers' health: what a look costs them is one rendering of their metrics.
 LOOK_S = 2.0

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from ops.context import load_settings
+from ops.system.context import load_settings
 from ops.watch.live import LiveSystem
 from ops.watch.screen import draw
 from ops.watch.snapshot import as_json

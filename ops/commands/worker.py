@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from prometheus_client import start_http_server
 
-from ops import logs
-from ops.context import load_settings
+from ops.system import logs
+from ops.system.context import load_settings
 from schemas.errors import ContractError
 from schemas.events import Lane
 from schemas.serde import Serde
@@ -20,7 +20,7 @@ from streams import topics
 from streams.runtime.app import StageApp
 from streams.runtime.worker import leave, serve
 from streams.settings import SettingsError
-from streams.stages import STAGES, build_stage
+from streams.stages.build import STAGES, build_stage
 
 logger = logging.getLogger("vigia.worker")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ops.context import LOCK_FILE
+from ops.system.context import LOCK_FILE
 
 #: Says that a folder is a demo's and may be emptied; locked for as long as the demo runs.
 MARKER = "demo.lock"

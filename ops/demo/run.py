@@ -13,12 +13,12 @@ from ops.demo.follow import Follower, Story
 from ops.demo.reconcile import Published, complete, reconcile
 from ops.demo.scenario import Kind, Planned
 from ops.demo.view import Inputs, View
-from ops.up import System
+from ops.system.system import System
 from schemas.events import EscalationEvent, EscalationType
 from schemas.registry import Registry
 from streams import topics
-from streams.audit_reading import Cluster
-from streams.audit_snapshot import READERS, Auditor
+from streams.audit.auditor import READERS, Auditor
+from streams.broker.cluster import Cluster
 from streams.client import CaseProducer
 from streams.client.acknowledge import Acknowledger
 

@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 from ops.lag import families
 from ops.lag.client import BrokerAwayError
 from ops.lag.families import DRAWN
-from ops.lag.family import Family, Sample
 from ops.lag.figures import Figures
+from ops.lag.metric_family import Family, Sample
 from ops.lag.monitor import LagMonitor
 from ops.lag.view import View
 

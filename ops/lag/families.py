@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from ops.lag.family import Drawn, Family, Sample
 from ops.lag.figures import Figures, GroupLag
+from ops.lag.metric_family import Drawn, Family, Sample
 
 _PLACE = ("topic", "partition")
 _PLACE_EXAMPLE = ("vigia.cases.routine", "0")

@@ -9,14 +9,14 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops import canary
-from ops.audit_views import textfile
 from ops.lag.clinical.exporter import CLINICAL_FAMILIES
 from ops.lag.families import FAMILIES
-from ops.lag.family import Family
+from ops.lag.metric_family import Family
+from ops.monitoring import canary
 from ops.monitoring.rules import rules
+from ops.views.audit import textfile
 from streams import metrics as worker_metrics
-from streams.audit_report import Report
+from streams.audit.report import Report
 
 #: An example for each label. One that is missing here fails the generation: a new label must be looked at (is it
 #: bounded?).

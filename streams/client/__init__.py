@@ -2,20 +2,13 @@
 
 import logging
 
+from streams.broker.errors import BrokerUnavailableError, ClientError, TopicMissingError
+from streams.broker.received import ReceivedEvent
 from streams.client.cases import NewCase
 from streams.client.consumer import EventConsumer
 from streams.client.delivery import PublishedCase, RefusedCase
-from streams.client.errors import (
-    BrokerUnavailableError,
-    CaseConflictError,
-    ClientError,
-    ConsumerError,
-    InvalidCaseError,
-    NotAcknowledgedError,
-    TopicMissingError,
-)
+from streams.client.errors import CaseConflictError, ConsumerError, InvalidCaseError, NotAcknowledgedError
 from streams.client.producer import PUBLISH_ERRORS, CaseProducer
-from streams.client.received import ReceivedEvent
 
 # A library is silent unless its user configures logging; errors reach the caller as exceptions.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

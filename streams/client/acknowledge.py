@@ -12,14 +12,15 @@ from uuid import UUID, uuid4
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
 
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
 from schemas.events import AcknowledgementAction, AcknowledgementEvent, AuditEntry, EscalationEvent, StageClass
 from schemas.serde import Serde
 from streams import topics
-from streams.client.errors import BrokerUnavailableError, ClientError, NotAcknowledgedError
-from streams.client.log import looking_consumer, partitions_of, read_log
-from streams.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
-from streams.runtime.encoding import AUDIT_TOPIC
+from streams.broker.errors import BrokerUnavailableError, ClientError
+from streams.broker.log import looking_consumer, partitions_of, read_log
+from streams.client.errors import NotAcknowledgedError
 from streams.settings import Settings
+from streams.topics import AUDIT
 
 log = logging.getLogger(__name__)
 
@@ -169,12 +170,10 @@ class Acknowledger:
             self._serde.close()
 
     def _stand_at_end(self, consumer: Consumer, case_id: UUID) -> None:
-        number = partition_of(str(case_id).encode(), partitions_of(consumer, AUDIT_TOPIC))
+        number = partition_of(str(case_id).encode(), partitions_of(consumer, AUDIT))
         # The end as it is now: OFFSET_END would be looked up only when the first fetch is sent.
-        _, high = cast(
-            tuple[int, int], consumer.get_watermark_offsets(TopicPartition(AUDIT_TOPIC, number), timeout=WITHIN_S)
-        )
-        consumer.assign([TopicPartition(AUDIT_TOPIC, number, high if high >= 0 else OFFSET_END)])
+        _, high = cast(tuple[int, int], consumer.get_watermark_offsets(TopicPartition(AUDIT, number), timeout=WITHIN_S))
+        consumer.assign([TopicPartition(AUDIT, number, high if high >= 0 else OFFSET_END)])
 
     def _send(self, event: AcknowledgementEvent, value: bytes) -> None:
         reports: list[Any] = []

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from schemas import ids
 from schemas.events import CaseEvent, Lane, PatientContext
-from streams import image_metadata
 from streams.client.errors import InvalidCaseError
+from streams.client.tokens import Tokeniser
 from streams.clinical.context import ContextError, read_context
-from streams.images import MAX_IMAGE_BYTES, ImageStore
+from streams.images import metadata as image_metadata
+from streams.images.store import MAX_IMAGE_BYTES, ImageStore
 from streams.settings import Settings
-from streams.tokens import Tokeniser
 
 #: A capture time may lie so far ahead of our clock: tablets and servers are rarely better synchronised without care.
 #: More is a wrong clock or a wrong time zone, and would start the deadlines of an emergency late.

@@ -27,9 +27,10 @@ from confluent_kafka import (
 from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
 from schemas.events import Event
 from schemas.serde import Serde
-from streams.client.errors import BrokerUnavailableError, ConsumerError, TopicMissingError
+from streams.broker.errors import BrokerUnavailableError, TopicMissingError
+from streams.broker.received import ReceivedEvent
+from streams.client.errors import ConsumerError
 from streams.client.positions import Positions
-from streams.client.received import ReceivedEvent
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,7 @@ One line each, with what to do, and without patient data.
 
 from __future__ import annotations
 
-
-class ClientError(Exception):
-    """Base of the errors of producers and consumers."""
+from streams.broker.errors import ClientError
 
 
 class InvalidCaseError(ClientError, ValueError):
@@ -16,14 +14,6 @@ class InvalidCaseError(ClientError, ValueError):
 
 class CaseConflictError(ClientError):
     """The same picture, patient and time were published before with another context."""
-
-
-class BrokerUnavailableError(ClientError):
-    """No broker can be reached. Nothing is known to be stored; the call may be repeated."""
-
-
-class TopicMissingError(ClientError):
-    """The topic does not exist; topics are created by `vigia topics apply`, not by those who use them."""
 
 
 class NotAcknowledgedError(ClientError):

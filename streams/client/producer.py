@@ -20,22 +20,17 @@ from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.errors import ContractError
 from schemas.events import CaseEvent, Lane
 from schemas.serde import Serde
+from streams.broker.errors import BrokerUnavailableError, ClientError, TopicMissingError
 from streams.client.cases import CaseBuilder, NewCase
 from streams.client.delivery import Delivery, PublishedCase, RefusedCase
-from streams.client.errors import (
-    BrokerUnavailableError,
-    CaseConflictError,
-    ClientError,
-    NotAcknowledgedError,
-    TopicMissingError,
-)
-from streams.image_errors import ImageError, StoreUnavailableError
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
+from streams.client.errors import CaseConflictError, NotAcknowledgedError
+from streams.client.tokens import PatientCodeError
+from streams.images.errors import ImageError, StoreUnavailableError
 from streams.settings import Settings
-from streams.tokens import PatientCodeError
 from streams.topics import CASES
 
 log = logging.getLogger(__name__)

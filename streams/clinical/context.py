@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from schemas.errors import InvalidEventError
 from schemas.events import AnatomicalLocation, BradenSubscores, InfectionSign, PatientContext
-from streams.clinical.words import words
+from streams.clinical.policy.words import words
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(PatientContext))
 SUBSCORES: tuple[str, ...] = tuple(field.name for field in fields(BradenSubscores))

@@ -5,18 +5,15 @@ No stage can forget its audit, because no stage writes it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Protocol
-from uuid import UUID
 
-from schemas.events import AuditEntry, PipelineStage
-from streams.partitioner import partition_of
-from streams.runtime.records import Forward, Input, Noted, Outgoing, Output, RawInput, Result, StateChange
-
-AUDIT_TOPIC = "vigia.audit"
+from schemas.envelope.audit import audit_key, sha256_hex
+from schemas.envelope.partitioner import partition_of_case
+from schemas.envelope.raw import RawRecord
+from schemas.events import AuditEntry
+from streams.runtime.records import Forward, Input, Noted, Outgoing, Output, Result, StateChange
+from streams.topics import AUDIT
 
 
 class Encoder(Protocol):
@@ -24,16 +21,6 @@ class Encoder(Protocol):
 
     def encode(self, event: Any, topic: str) -> bytes:
         """The event in Confluent wire format, with the schema registered for the topic."""
-
-
-def sha256_hex(value: bytes | None) -> str:
-    """Hash of a record's value as the audit chain uses it; a tombstone counts as empty."""
-    return hashlib.sha256(value or b"").hexdigest()
-
-
-def audit_key(case_id: UUID, stage: PipelineStage, event_id: UUID) -> bytes:
-    """Key of an audit entry: unique a decision, since compaction keeps only the newest record of a key."""
-    return f"{case_id}/{stage.value}/{event_id}".encode()
 
 
 class ResultEncoder:
@@ -53,10 +40,11 @@ class ResultEncoder:
             value = output.value or self._serde.encode(output.event, output.topic)
             event: Any = output.event
             key = str(event.case_id).encode()
-            records.append(Outgoing(output.topic, key, value, partition=_partition(key, self.partitions)))
+            partition = partition_of_case(event.case_id.bytes, self.partitions)
+            records.append(Outgoing(output.topic, key, value, partition=partition))
             records.append(self._audit(self._entry(given, output, value, now)))
         records.extend(self._audit(self._noted(noted, now)) for noted in result.noted)
-        records.extend(self.state_record(change, given.raw.number) for change in result.state)
+        records.extend(self.state_record(change, given.raw.partition) for change in result.state)
         if result.forward is not None:
             records.append(_forwarded(given.raw, result.forward))
         return records
@@ -68,8 +56,8 @@ class ResultEncoder:
     def _audit(self, entry: AuditEntry) -> Outgoing:
         key = audit_key(entry.case_id, entry.stage, entry.event_id)
         # By the case, not by the whole key: a case's entries lie together, so that looking one up reads one partition.
-        partition = _partition(str(entry.case_id).encode(), self.partitions)
-        return Outgoing(AUDIT_TOPIC, key, self._serde.encode(entry, AUDIT_TOPIC), partition=partition)
+        partition = partition_of_case(entry.case_id.bytes, self.partitions)
+        return Outgoing(AUDIT, key, self._serde.encode(entry, AUDIT), partition=partition)
 
     @staticmethod
     def _entry(given: Input, output: Output, value: bytes, now: datetime) -> AuditEntry:
@@ -107,16 +95,5 @@ class ResultEncoder:
         )
 
 
-@lru_cache(maxsize=4096)
-def _partition(key: bytes, partitions: int) -> int:
-    # The hash is pure Python and takes longer than encoding the event; a case's records come close together.
-    return partition_of(key, partitions)
-
-
-def _forwarded(raw: RawInput, forward: Forward) -> Outgoing:
+def _forwarded(raw: RawRecord, forward: Forward) -> Outgoing:
     return Outgoing(forward.topic, forward.key, raw.value, headers=raw.headers)
-
-
-def freeze(attributes: Mapping[str, object]) -> dict[str, str]:
-    """Audit attributes as text; None is left out."""
-    return {name: str(value) for name, value in attributes.items() if value is not None}

@@ -15,15 +15,19 @@ from typing import Any
 
 from mode import get_logger
 
+from schemas.envelope.audit import sha256_hex
+from schemas.envelope.dead_letter import case_id_of, event_id_of
+from schemas.envelope.raw import RawRecord
 from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
 from schemas.events import Lane, PipelineStage
 from streams import metrics
 from streams.runtime import dead_letter
-from streams.runtime.encoding import ResultEncoder, sha256_hex
+from streams.runtime.encoding import ResultEncoder
 from streams.runtime.outbox import Batch
-from streams.runtime.records import Input, Noted, Outgoing, Problem, RawInput, Result
+from streams.runtime.records import Input, Noted, Outgoing, Problem, Result
 from streams.runtime.retry import Deadline, until_deadline
 from streams.runtime.stage import Stage, failure
+from streams.topics import DEAD_LETTERS
 
 logger = get_logger(__name__)
 
@@ -68,15 +72,15 @@ class StageLoop:
         for (raw, generation), given, result in zip(fresh, decoded, results, strict=True):
             event = given.event if isinstance(given, Input) else None
             records = self._records(raw, given, result)
-            if self._app.outbox.complete(raw.number, generation, raw.topic, raw.offset, records):
-                flights = self._flights.setdefault((raw.topic, raw.number), deque())
+            if self._app.outbox.complete(raw.partition, generation, raw.topic, raw.offset, records):
+                flights = self._flights.setdefault((raw.topic, raw.partition), deque())
                 flights.append(_Flight(raw.offset, taken_up, event))
                 metrics.RECORDS_IN.labels(self._stage.name, raw.topic).inc()
         await self._flush_if_due(decoded)
 
-    def _expected(self, events: Sequence[Any]) -> list[tuple[RawInput, int]]:
+    def _expected(self, events: Sequence[Any]) -> list[tuple[RawRecord, int]]:
         """The inputs that are ours and new, in order."""
-        fresh: list[tuple[RawInput, int]] = []
+        fresh: list[tuple[RawRecord, int]] = []
         first: set[tuple[str, int, int]] = set()
         for event in events:
             message = event.message
@@ -88,7 +92,7 @@ class StageLoop:
                 fresh.append((_raw(message), message.generation_id))
         return fresh
 
-    async def _decode(self, raw: RawInput) -> Input | Problem:
+    async def _decode(self, raw: RawRecord) -> Input | Problem:
         try:
             event = await self._decode_value(raw)
         except UndecodableError as error:
@@ -101,9 +105,9 @@ class StageLoop:
             )
         if not isinstance(event, self._stage.accepts):
             return Problem(reason="unexpected_event", detail=f"a {type(event).__name__} on this topic", system=True)
-        return Input(raw=raw, event=event, hash=sha256_hex(raw.value), state=self._app.states.get(raw.number))
+        return Input(raw=raw, event=event, hash=sha256_hex(raw.value), state=self._app.states.get(raw.partition))
 
-    async def _decode_value(self, raw: RawInput) -> Any:
+    async def _decode_value(self, raw: RawRecord) -> Any:
         if raw.value is None:
             raise UndecodableError("the record has no value")
         value = raw.value
@@ -170,7 +174,7 @@ class StageLoop:
             if isinstance(given, Input) and result.problem is not None:
                 given.state.seen.pop(given.event.event_id.bytes, None)
 
-    def _records(self, raw: RawInput, given: Input | Problem, result: Result) -> list[Outgoing]:
+    def _records(self, raw: RawRecord, given: Input | Problem, result: Result) -> list[Outgoing]:
         try:
             if result.problem is None:
                 assert isinstance(given, Input)
@@ -184,21 +188,21 @@ class StageLoop:
         if not self._stage.deduplicates or not (result.outputs or result.noted):
             return []
         change = given.state.mark_seen(given.event.event_id, int(time.time()))
-        return [self.encoder.state_record(change, given.raw.number)]
+        return [self.encoder.state_record(change, given.raw.partition)]
 
-    def _quarantined(self, raw: RawInput, given: Input | Problem, problem: Problem) -> list[Outgoing]:
+    def _quarantined(self, raw: RawRecord, given: Input | Problem, problem: Problem) -> list[Outgoing]:
         """The dead letter, its audit entry, and what asks a person to look. If even this fails, the process ends."""
         metrics.DEAD_LETTERS.labels(self._stage.name, problem.reason).inc()
-        logger.warning("%s[%s]@%s to dead letters: %s", raw.topic, raw.number, raw.offset, problem.reason)
+        logger.warning("%s[%s]@%s to dead letters: %s", raw.topic, raw.partition, raw.offset, problem.reason)
         event = given.event if isinstance(given, Input) else None
-        state = self._app.states.get(raw.number)
+        state = self._app.states.get(raw.partition)
         hashed = sha256_hex(raw.value)
         source = Input(raw=raw, event=event, hash=hashed, state=state)
         asked = self._stage.on_problem(raw, event, problem, state)
         noted = Noted(
-            event_id=dead_letter.event_id_of(raw),
-            case_id=dead_letter.case_id_of(raw),
-            topic=dead_letter.DEAD_LETTER_TOPIC,
+            event_id=event_id_of(raw),
+            case_id=case_id_of(raw),
+            topic=DEAD_LETTERS,
             outcome=f"dead_letter:{problem.reason}",
             stage=PipelineStage.QUARANTINE,
             output_hash=hashed,
@@ -206,7 +210,7 @@ class StageLoop:
             attributes={
                 "stage": self._stage.name,
                 "topic": raw.topic,
-                "partition": str(raw.number),
+                "partition": str(raw.partition),
                 "offset": str(raw.offset),
             },
         )
@@ -247,10 +251,10 @@ def _is_urgent(event: Any) -> bool:
     return getattr(event, "lane", Lane.EMERGENCY) is Lane.EMERGENCY
 
 
-def _raw(message: Any) -> RawInput:
-    return RawInput(
+def _raw(message: Any) -> RawRecord:
+    return RawRecord(
         topic=message.topic,
-        number=message.partition,
+        partition=message.partition,
         offset=message.offset,
         timestamp_ms=int((message.timestamp or 0) * 1000),
         key=message.key,

@@ -6,30 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from schemas.envelope.raw import Headers, RawRecord
 from schemas.events import Event, PipelineStage
-
-Headers = tuple[tuple[str, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawInput:
-    """A consumed record as it lies in its topic; `number` is its partition number."""
-
-    topic: str
-    number: int
-    offset: int
-    #: Milliseconds since the epoch, as the broker gives it.
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """A consumed record with its decoded event and the `NumberState` of its partition number."""
 
-    raw: RawInput
+    raw: RawRecord
     event: Any
     #: SHA-256 (hex) of the consumed value: the audit chain's link to what this input was derived from.
     hash: str

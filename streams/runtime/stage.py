@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from mode import get_logger
 
+from schemas.envelope.raw import RawRecord
 from schemas.errors import ContractError
 from schemas.events import PipelineStage
-from streams.runtime.records import Input, Problem, RawInput, Result, StageState
+from streams.runtime.records import Input, Problem, Result, StageState
 
 logger = get_logger(__name__)
 
@@ -90,15 +91,15 @@ class Stage(ABC):
         """The result for one input."""
 
     @abstractmethod
-    def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
         """What asks a person to look at an input that goes to the dead letters. `event` is None where undecodable."""
 
 
-def failure(error: Exception, raw: RawInput) -> Problem:
+def failure(error: Exception, raw: RawRecord) -> Problem:
     """The problem for an exception that no rule foresaw. Its text may hold patient data, so only its type is told."""
     # Where it happened helps the operator; the message of a foreign exception may quote what it choked on.
     place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s[%s]@%s failed: %s\n%s", raw.topic, raw.number, raw.offset, type(error).__name__, place)
+    logger.error("%s[%s]@%s failed: %s\n%s", raw.topic, raw.partition, raw.offset, type(error).__name__, place)
     if isinstance(error, ContractError):
         return Problem(reason="invalid_event", detail=str(error)[:300])
     return Problem(reason="stage_failed", detail=type(error).__name__, system=True)

@@ -16,7 +16,7 @@ from mode import get_logger
 
 from streams.runtime.app import StageApp, watch_lateness
 from streams.runtime.assignor import CopartitionedAssignor
-from streams.runtime.encoding import AUDIT_TOPIC
+from streams.topics import AUDIT
 
 logger = get_logger(__name__)
 
@@ -110,7 +110,7 @@ async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
 async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
     """Wait until the broker answers and has the topics. False when asked to stop meanwhile."""
     admin = AdminClient({"bootstrap.servers": app.bootstrap_servers, "log_level": 0})
-    wanted = {*app.stage.inputs, app.stage.state_topic, AUDIT_TOPIC}
+    wanted = {*app.stage.inputs, app.stage.state_topic, AUDIT}
     told = False
     while not stop.is_set():
         try:

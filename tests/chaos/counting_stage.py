@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from schemas import ids
+from schemas.envelope.raw import RawRecord
 from schemas.events import AuditEntry, CaseEvent, PipelineStage
 from schemas.serde import Serde
 from streams.runtime.app import StageApp
-from streams.runtime.records import Input, Output, Problem, RawInput, Result
+from streams.runtime.records import Input, Output, Problem, Result
 from streams.runtime.stage import Stage
 from streams.runtime.state import own_change
 from streams.runtime.worker import leave, serve
@@ -77,7 +78,7 @@ class CountingStage(Stage):
             state=[own_change(case.case_id.bytes, count.to_bytes(8, "big"))],
         )
 
-    def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
         return Result()
 
 

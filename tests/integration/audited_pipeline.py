@@ -17,6 +17,8 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas import ids
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
+from schemas.envelope.raw import RawRecord
 from schemas.events import (
     AcknowledgementAction,
     AcknowledgementEvent,
@@ -33,16 +35,15 @@ from schemas.events import (
 )
 from schemas.serde import Serde
 from streams import topics
-from streams.escalation import EscalationStage
-from streams.grading import GradingStage
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
-from streams.policy_file import load_policy
-from streams.quarantine import Quarantine
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
-from streams.runtime.records import Input, Noted, Output, Problem, RawInput, Result
+from streams.runtime.records import Input, Noted, Output, Problem, Result
 from streams.runtime.stage import Stage
 from streams.runtime.state import NumberState
+from streams.stages.escalation.stage import EscalationStage
+from streams.stages.grading.quarantine import Quarantine
+from streams.stages.grading.stage import GradingStage
+from streams.stages.policy_file import load_policy
 from tests.services import KafkaService, RegistryService
 
 #: Two tell as much as four of what lies where, in half the time.
@@ -96,7 +97,7 @@ class ScriptedInference(Stage):
         judged = Output(topic=topics.INFERENCES, event=event, outcome="judged:stage_3", stage=PipelineStage.INFERENCE)
         return Result(outputs=(judged,), noted=(received,))
 
-    def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
         return self.quarantine.ask(raw, event, problem, self.lane)
 
 

@@ -11,11 +11,11 @@ from confluent_kafka import Producer
 
 from inference.synthetic.generator import picture
 from schemas import ids
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.events import CaseEvent, ImageReference, Lane, PatientContext
 from schemas.serde import Serde
 from streams import topics
-from streams.images import ImageStore
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
+from streams.images.store import ImageStore
 from streams.settings import Settings
 
 

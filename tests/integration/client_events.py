@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from confluent_kafka import Producer
 
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.events import (
     EscalationEvent,
     EscalationType,
@@ -19,7 +20,6 @@ from schemas.events import (
     Text,
 )
 from schemas.serde import Serde
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
 from streams.settings import Settings
 from tests.services import KafkaService, RegistryService
 

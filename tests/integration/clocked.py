@@ -15,11 +15,11 @@ from uuid import UUID, uuid4
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from ops.up import Options, System
+from ops.system.system import Options, System
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
 from schemas.events import EscalationType, GradingEvent, TickEvent
 from schemas.serde import Serde
 from streams import topics
-from streams.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
 from streams.settings import Settings
 from tests.integration.watcher import Seen, Watcher
 from tests.services import RegistryService

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.up import Options, System
+from ops.system.system import Options, System
 from tests.integration.watcher import Watcher
 from tests.services import KafkaService, RegistryService
 

@@ -8,13 +8,13 @@ from urllib.parse import urlparse
 
 import pytest
 
-from ops.up import System
+from ops.system.system import System
 from schemas.events import CaseEvent, GradingKind
 from streams import topics
-from streams.audit_report import Finding
-from streams.audit_snapshot import Auditor
-from streams.dead_letters import DeadLetters, Filter
-from streams.dead_letters_redrive import Rules, Status, redrive
+from streams.audit.auditor import Auditor
+from streams.audit.report import Finding
+from streams.dead_letters.read import DeadLetters, Filter
+from streams.dead_letters.redrive import Rules, Status, redrive
 from tests.integration.cases import Publisher
 from tests.integration.watcher import Watcher
 

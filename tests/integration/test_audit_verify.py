@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 from confluent_kafka import Message, TopicPartition
 
+from schemas.envelope.audit import audit_key, sha256_hex
+from schemas.envelope.partitioner import partition_of
 from schemas.events import AuditEntry, CaseEvent, PipelineStage
 from streams import topics
-from streams.audit_report import Kind, Report
-from streams.audit_snapshot import Auditor
-from streams.partitioner import partition_of
-from streams.runtime.encoding import audit_key, sha256_hex
+from streams.audit.auditor import Auditor
+from streams.audit.report import Kind, Report
 from tests.integration.audited_pipeline import PARTITIONS, AuditedPipeline, case_event
 from tests.services import KafkaService, RegistryService
 

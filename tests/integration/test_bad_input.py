@@ -13,13 +13,13 @@ from typing import Any
 import fastavro
 import pytest
 
-from ops.up import System
+from ops.system.system import System
 from schemas import definitions
+from schemas.envelope.dead_letter import PREFIX, case_id_of
+from schemas.envelope.raw import RawRecord
 from schemas.events import CaseEvent, EscalationType, GradingKind, Lane, ModelStatus
 from streams import topics
-from streams.images import ImageStore
-from streams.runtime.dead_letter import PREFIX, case_id_of
-from streams.runtime.records import RawInput
+from streams.images.store import ImageStore
 from tests.integration.cases import Publisher, jpeg
 from tests.integration.watcher import Seen, Watcher
 
@@ -194,9 +194,9 @@ def test_bad_input_is_kept_answered_by_people_and_stops_nobody(
 
 def escalations_of(watcher: Watcher, letter: Seen) -> list[Seen]:
     """The escalations that stem from the quarantine of a dead letter."""
-    place = RawInput(
+    place = RawRecord(
         topic=letter.headers[PREFIX + "topic"].decode(),
-        number=int(letter.headers[PREFIX + "partition"]),
+        partition=int(letter.headers[PREFIX + "partition"]),
         offset=int(letter.headers[PREFIX + "offset"]),
         timestamp_ms=0,
         key=letter.key,

@@ -15,7 +15,7 @@ from ops.bench.load import Stored, store_pictures
 from ops.bench.on_celery import OnCelery, redis_server
 from ops.bench.on_kafka import Rival
 from ops.bench.rounds import backlog
-from ops.up import Options, System
+from ops.system.system import Options, System
 from tests.integration.conftest import environment
 from tests.services import KafkaService, RegistryService
 

@@ -13,9 +13,9 @@ from confluent_kafka import Consumer, TopicPartition
 from schemas.errors import RegistryUnavailableError, UndecodableError
 from schemas.events import EscalationEvent
 from schemas.serde import Serde
+from streams.broker.errors import BrokerUnavailableError, TopicMissingError
+from streams.broker.received import ReceivedEvent
 from streams.client.consumer import EventConsumer
-from streams.client.errors import BrokerUnavailableError, TopicMissingError
-from streams.client.received import ReceivedEvent
 from streams.settings import Settings
 from tests.integration.client_events import escalation, publish_bytes, publish_escalations, settings_for
 from tests.services import KafkaService, RegistryService

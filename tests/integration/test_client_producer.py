@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from PIL import Image
 
+from schemas.envelope.partitioner import partition_of
 from schemas.errors import RegistryUnavailableError, SchemaNotRegisteredError
 from schemas.events import CaseEvent, Lane
 from schemas.serde import Serde
@@ -27,8 +28,7 @@ from streams.client import (
     RefusedCase,
     TopicMissingError,
 )
-from streams.images import ImageStore
-from streams.partitioner import partition_of
+from streams.images.store import ImageStore
 from streams.settings import Settings
 from tests.integration.client_events import settings_for
 from tests.services import KafkaService, RegistryService

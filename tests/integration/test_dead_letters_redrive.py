@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Message
 
+from schemas.envelope.dead_letter import ATTEMPT, PREFIX
 from streams import topics
-from streams.audit_report import Report
-from streams.audit_snapshot import Auditor
-from streams.dead_letters import Address, DeadLetter, DeadLetters, Filter, NoSuchLetterError
-from streams.dead_letters_redrive import Rules, Status, redrive
-from streams.runtime.dead_letter import ATTEMPT, PREFIX
+from streams.audit.auditor import Auditor
+from streams.audit.report import Report
+from streams.dead_letters.read import Address, DeadLetter, DeadLetters, Filter, NoSuchLetterError
+from streams.dead_letters.redrive import Rules, Status, redrive
 from tests.integration.audited_pipeline import AuditedPipeline, case_event
 from tests.services import KafkaService, RegistryService
 
@@ -149,7 +149,7 @@ def test_what_no_stage_wrote_is_not_published_in_its_name(pipeline: AuditedPipel
 def test_many_are_sent_in_order_over_several_transactions(
     pipeline: AuditedPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.dead_letters_redrive.BATCH", 4)
+    monkeypatch.setattr("streams.dead_letters.redrive.BATCH", 4)
     for _ in range(10):
         pipeline.publish(topics.CASES_ROUTINE, case_event("broken"))
     pipeline.put(topics.CASES_ROUTINE, None, b"without key or sense")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from inference import registry as models
+from inference import versions as models
 from ops.embedded.ports import free_ports
-from ops.up import Options, System
+from ops.system.system import Options, System
+from schemas.envelope.dead_letter import PREFIX
 from schemas.events import EscalationType, Lane, ModelStatus
 from streams import topics
-from streams.runtime.dead_letter import PREFIX
 from tests.integration.cases import Publisher
 from tests.integration.watcher import Watcher
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops.context import read_run_file, running_system
+from ops.system.context import read_run_file, running_system
 
 VIGIA = [sys.executable, "-P", "-m", "ops"]
 #: Alone on two cores all stages serve after 8 s.
@@ -111,7 +111,7 @@ def test_a_second_up_in_the_same_folder_says_so_in_one_line(tmp_path: Path, env:
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from ops.context import holding\n"
+            "import sys, time; from pathlib import Path; from ops.system.context import holding\n"
             "with holding(Path(sys.argv[1])): print('held', flush=True); time.sleep(300)",
             tmp_path / "run",
         ],

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from inference import registry
-from ops.up import Options, System
+from inference import versions as registry
+from ops.system.system import Options, System
 from schemas.events import CaseEvent, Lane, ModelAction, PipelineStage
 from streams import topics
-from streams.model_orders import order
-from streams.model_rollout import is_canary
+from streams.serving.orders import order
+from streams.serving.rollout import is_canary
 from tests.integration.cases import Publisher, jpeg
 from tests.integration.watcher import Watcher
-from tests.unit.streams.test_model_rollout import variant
+from tests.unit.serving.test_rollout import variant
 
 SHARE = 0.2
 

@@ -20,7 +20,7 @@ pytest.importorskip("grafana_foundation_sdk")
 from inference.synthetic.generator import picture
 from ops.dashboards.generate import DASHBOARDS, expressions
 from ops.monitoring.server import PrometheusMissingError, PrometheusServer
-from ops.up import System
+from ops.system.system import System
 from streams.client import CaseProducer
 
 #: Of things that need not happen: nothing was away, nobody answered, no picture was declined, no shadow model runs.

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ops.notify.delivery import KEY_HEADER
 from streams import topics
+from streams.stages.notification.delivery import KEY_HEADER
 from tests.integration.clocked import clocked_system, emergency
 from tests.services import RegistryService
-from tests.unit.ops.notify.test_notify import webhook
+from tests.unit.stages.notification.test_notify import webhook
 
 CHANNELS = ("#emergencias", "#especialistas", "#equipo-medico", "#riesgo-alto", "#sistema-alertas")
 

@@ -16,15 +16,15 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from schemas.events import ImageReference
-from streams.image_backends import S3_CONNECT_TIMEOUT_S, S3_READ_TIMEOUT_S
-from streams.image_errors import (
+from streams.images.backends import S3_CONNECT_TIMEOUT_S, S3_READ_TIMEOUT_S
+from streams.images.errors import (
     HashMismatchError,
     ImageMissingError,
     ImageTooLargeError,
     OutsideStoreError,
     StoreUnavailableError,
 )
-from streams.images import ImageStore
+from streams.images.store import ImageStore
 
 ENV = {
     "AWS_ACCESS_KEY_ID": "test",

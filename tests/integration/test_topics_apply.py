@@ -19,10 +19,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from ops.cli import cli
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
 from schemas.registry import COMPATIBILITY, Registry, subject_of
-from streams import topic_admin, topics
-from streams.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
-from streams.topic_admin import Difference, TopicsError
+from streams import topics
+from streams.broker import topic_admin
+from streams.broker.topic_admin import Difference, TopicsError
 from streams.topics import Topic
 from tests.services import KafkaService, RegistryService
 
@@ -117,7 +118,7 @@ def test_more_replicas_than_brokers_is_one_line(admin: AdminClient, own: tuple[T
 
 
 def test_a_broker_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.topic_admin.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("streams.broker.topic_admin.TIMEOUT_S", 0.5)
     with pytest.raises(TopicsError, match="the broker does not answer"):
         topic_admin.check(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), Sizes())
 

@@ -16,7 +16,7 @@ import redis
 from celery import Celery, chain
 
 from ops.bench.rivals import DONE, ESCALATIONS
-from ops.bench.work import Work
+from ops.bench.rivals.work import Work
 from schemas.events import Lane
 from streams.settings import Settings
 

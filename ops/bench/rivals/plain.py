@@ -13,11 +13,11 @@ from itertools import chain
 from confluent_kafka import Consumer, Message, Producer
 
 from ops.bench.rivals import FLOW
-from ops.bench.work import Done, Work
-from streams.inference import MAX_BATCH, WITHIN_S
-from streams.partitioner import LIBRDKAFKA_PARTITIONER
+from ops.bench.rivals.work import Done, Work
+from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from streams.runtime.app import COMMIT_INTERVAL_S, SESSION_TIMEOUT_S
 from streams.settings import Settings
+from streams.stages.inference.stage import MAX_BATCH, WITHIN_S
 
 #: Records a transaction of the light steps carries at most, and how long one waits to be filled, as in the pipeline.
 LIGHT_BATCH = 500

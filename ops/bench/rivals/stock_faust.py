@@ -16,10 +16,10 @@ from yarl import URL
 
 from ops.bench.rivals import FLOW
 from ops.bench.rivals.plain import transform
-from ops.bench.work import Work
-from streams.inference import MAX_BATCH, WITHIN_S
+from ops.bench.rivals.work import Work
 from streams.runtime.app import SESSION_TIMEOUT_S
 from streams.settings import Settings
+from streams.stages.inference.stage import MAX_BATCH, WITHIN_S
 
 
 def build(stage: str, settings: Settings) -> faust.App:

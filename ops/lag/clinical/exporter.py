@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from ops.lag.clinical.figures import LANES, PRIORITIES, STEPS, ClinicalFigures
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.exporter import EVERY_S, STALE_AFTER_S, metric
-from ops.lag.family import Family, Sample
+from ops.lag.metric_family import Family, Sample
 from ops.lag.view import View
 from schemas.errors import RegistryUnavailableError
 from schemas.events import EscalationType

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from schemas.events import AnatomicalLocation, InfectionSign, PatientContext
 from streams.clinical.policy.values import Factor, Term
-from streams.clinical.words import contains, words
+from streams.clinical.policy.words import contains, words
 
 
 class FactKind(StrEnum):

@@ -22,7 +22,7 @@ from streams.clinical.policy.values import (
     Rule,
     Term,
 )
-from streams.clinical.words import words
+from streams.clinical.policy.words import words
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,79}")
 

@@ -64,7 +64,7 @@ class Term:
 
     field: str
     any_of: frozenset[str] = frozenset()
-    #: Drug names as tuples of normalised words (streams/clinical/words.py).
+    #: Drug names as tuples of normalised words (streams/clinical/policy/words.py).
     drugs: frozenset[tuple[str, ...]] = frozenset()
     at_least: float | None = None
     at_most: float | None = None

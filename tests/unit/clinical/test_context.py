@@ -6,7 +6,7 @@ import pytest
 
 from schemas.events import AnatomicalLocation, InfectionSign, PatientContext
 from streams.clinical.context import FIELDS, LOCATION_ALIASES, ContextError, read_context
-from streams.clinical.words import contains, words
+from streams.clinical.policy.words import contains, words
 
 SUBSCORES = {"sensory": 2, "moisture": 2, "activity": 2, "mobility": 2, "nutrition": 2, "friction": 2}
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from inference import registry
+from inference import versions as registry
 from inference.decode import decode
 from inference.evaluation.card import statement
 from inference.evaluation.samples import sample_crops
-from ops.commands.model import model as command
+from ops.commands.model.commands import model as command
 
 VOID = frozenset({"meta", "img", "line", "circle", "polyline", "br"})
 

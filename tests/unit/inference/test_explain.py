@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import registry
+from inference import versions as registry
 from inference.decode import decode, to_square
 from inference.explain import HeatMap, overlay, region
 from inference.findings import Finding, ImageProblem, Region

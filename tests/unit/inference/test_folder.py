@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from inference.findings import CLASSES
-from inference.training.corpus import Corpus
+from inference.synthetic.corpus import Corpus
 from inference.training.folder import FolderError, find, read, split
 
 

@@ -13,7 +13,7 @@ from inference.evaluation import metrics
 from inference.evaluation.records import Record
 from inference.evaluation.summary import summarise_foreign, summarise_wounds, verdicts
 from inference.findings import CLASSES
-from inference.training.corpus import FOREIGN
+from inference.synthetic.corpus import FOREIGN
 from inference.training.losses import cost_matrix
 
 NONE, ONE, TWO, THREE, FOUR, UNSTAGEABLE, DTPI = range(7)

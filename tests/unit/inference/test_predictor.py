@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import registry
+from inference import versions as registry
 from inference.findings import CLASSES, Finding, ImageProblem, ModelError
 from inference.predictor import Predictor
 from inference.runtimes import Outputs, pieces, sizes

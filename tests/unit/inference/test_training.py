@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from inference import registry
+from inference import versions as registry
 from inference.findings import Finding
 from inference.predictor import Predictor
+from inference.synthetic.corpus import FOREIGN, Corpus, Series, join, render
 from inference.synthetic.dataset import write
 from inference.synthetic.generator import picture
-from inference.training.corpus import FOREIGN, Corpus, Series, join, render
-from ops.commands.model import model as command
+from ops.commands.model.commands import model as command
 
 
 def corpus(seed: int, count: int) -> Corpus:

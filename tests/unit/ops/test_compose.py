@@ -17,7 +17,7 @@ import yaml
 from ops.cli import COMMANDS
 from ops.compose import runtime_lock
 from ops.dashboards import house
-from ops.programs import PROGRAMS
+from ops.system.programs import PROGRAMS
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.kafka.yml").read_text(encoding="utf-8"))

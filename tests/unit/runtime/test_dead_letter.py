@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from streams.runtime.dead_letter import PREFIX, attempt_of, case_id_of, dead_letter, event_id_of
-from streams.runtime.records import Problem, RawInput
+from schemas.envelope.dead_letter import PREFIX, attempt_of, case_id_of, event_id_of
+from schemas.envelope.raw import RawRecord
+from streams.runtime.dead_letter import dead_letter
+from streams.runtime.records import Problem
 
 CASE = "7b0f2e2e-6f0a-4b7a-9c1e-0a5a1f6f2d11"
-RAW = RawInput(
+RAW = RawRecord(
     topic="vigia.cases.routine",
-    number=2,
+    partition=2,
     offset=41,
     timestamp_ms=1,
     key=CASE.encode(),
@@ -40,19 +42,19 @@ def test_key_value_and_headers_are_untouched_and_ours_are_added() -> None:
 
 def test_a_second_death_replaces_the_headers_of_the_first() -> None:
     first = dead_letter(RAW, "inference-routine", PROBLEM)
-    again = RawInput(**{**{name: getattr(RAW, name) for name in RAW.__slots__}, "headers": first.headers})
+    again = RawRecord(**{**{name: getattr(RAW, name) for name in RAW.__slots__}, "headers": first.headers})
     names = [name for name, _ in dead_letter(again, "grading", PROBLEM).headers]
     assert len(names) == len(set(names))
 
 
 def test_the_case_is_the_key_or_else_made_from_where_the_record_lies() -> None:
     assert case_id_of(RAW) == UUID(CASE)
-    odd = RawInput(topic="t", number=0, offset=1, timestamp_ms=0, key=b"\xff", value=None)
+    odd = RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=b"\xff", value=None)
     assert case_id_of(odd) == case_id_of(odd) != event_id_of(odd)
-    keyless = RawInput(topic="t", number=0, offset=2, timestamp_ms=0, key=None, value=None)
+    keyless = RawRecord(topic="t", partition=0, offset=2, timestamp_ms=0, key=None, value=None)
     assert case_id_of(keyless) != case_id_of(odd)
 
 
 def test_attempts_are_counted_from_the_header_and_start_at_zero() -> None:
     assert attempt_of(RAW) == 2
-    assert attempt_of(RawInput(topic="t", number=0, offset=1, timestamp_ms=0, key=None, value=None)) == 0
+    assert attempt_of(RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=None, value=None)) == 0

@@ -11,12 +11,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from schemas.envelope.dead_letter import PREFIX
+from schemas.envelope.raw import RawRecord
 from schemas.errors import RegistryUnavailableError, UndecodableError
 from schemas.events import AuditEntry, PipelineStage
-from streams.runtime.dead_letter import PREFIX
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
-from streams.runtime.records import Input, Outgoing, Problem, RawInput, Result
+from streams.runtime.records import Input, Outgoing, Problem, Result
 from streams.runtime.stage import NoState
 from streams.runtime.state import NumberState
 from tests.chaos.counting_stage import OUT, CountingStage, Counts, case
@@ -190,7 +191,7 @@ def test_a_registry_that_is_away_ends_in_the_dead_letters_only_after_the_stage_h
 
 def test_where_even_the_request_to_people_fails_nothing_is_completed() -> None:
     class Helpless(CountingStage):
-        def on_problem(self, raw: RawInput, event: Any | None, problem: Problem, state: Any) -> Result:
+        def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
             raise RuntimeError("no policy")
 
     bench = Bench(Helpless())

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.asyncapi import _DEAD_LETTER_HEADERS, document, render
+from ops.contract.asyncapi import _DEAD_LETTER_HEADERS, document, render
 from schemas import definitions
+from schemas.envelope.raw import RawRecord
 from streams.runtime.dead_letter import dead_letter
-from streams.runtime.records import Problem, RawInput
+from streams.runtime.records import Problem
 from streams.topics import ALL, Flow, Topic
 
 PAGE = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
@@ -62,7 +63,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_the_headers_of_dead_letters_are_those_that_the_runtime_writes() -> None:
-    raw = RawInput(topic="t", number=0, offset=1, timestamp_ms=0, key=b"k", value=b"v", headers=())
+    raw = RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=b"k", value=b"v", headers=())
     written = dead_letter(raw, "grading", Problem(reason="r", detail="d"))
     assert {name for name, _ in written.headers} == set(_DEAD_LETTER_HEADERS)
 

@@ -13,6 +13,8 @@ from inference.findings import Finding as ModelFinding
 from ops.chaos.reference import Reference
 from ops.chaos.values import Seen, Sent
 from schemas import ids
+from schemas.envelope.dead_letter import event_id_of
+from schemas.envelope.raw import RawRecord
 from schemas.events import (
     AcknowledgementAction,
     AcknowledgementEvent,
@@ -33,11 +35,11 @@ from streams import topics
 from streams.clinical.clock import MergeCode, merge, on_tick, open_escalation
 from streams.clinical.decide import decide
 from streams.clinical.escalations import OpenEscalation
-from streams.gradings import grading_event
-from streams.policy_file import load_policy
-from streams.quarantine import Quarantine
 from streams.runtime import dead_letter
-from streams.runtime.records import Problem, RawInput
+from streams.runtime.records import Problem
+from streams.stages.grading.events import grading_event
+from streams.stages.grading.quarantine import Quarantine
+from streams.stages.policy_file import load_policy
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PICTURE = "ab" * 32
@@ -107,9 +109,9 @@ class World:
         """A case that goes to the dead letters."""
         event = self.new_case()
         record = self.publish(topics.CASES_ROUTINE, event, frozenset({reason}))
-        raw = RawInput(
+        raw = RawRecord(
             topic=record.topic,
-            number=0,
+            partition=0,
             offset=record.offset,
             timestamp_ms=record.timestamp_ms,
             key=record.key,
@@ -121,7 +123,7 @@ class World:
             topics.GRADINGS, Quarantine(POLICY).grading(raw, event, Problem(reason=reason, detail=""), Lane.ROUTINE)
         )
         self._audit(grading, PipelineStage.GRADING, f"quarantined:{reason}", record)
-        entry_id = dead_letter.event_id_of(raw)
+        entry_id = event_id_of(raw)
         self._audit(put, PipelineStage.QUARANTINE, f"dead_letter:{reason}", record, entry_id, event.case_id)
         self._demand(grading)
 

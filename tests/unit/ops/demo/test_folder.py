@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ops.commands.demo import own_environment
-from ops.context import LOCK_FILE, holding
 from ops.demo.folder import MARKER, FolderError, own_folder
+from ops.system.context import LOCK_FILE, holding
 
 
 def test_what_an_earlier_demo_left_is_removed(tmp_path: Path) -> None:

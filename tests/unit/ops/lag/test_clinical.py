@@ -131,8 +131,8 @@ def test_what_this_package_repeats_of_the_pipeline_is_still_true() -> None:
 
 @pytest.mark.parametrize("group", PIPELINE_GROUPS)
 def test_the_expected_groups_are_those_of_the_stages(group: str) -> None:
-    from streams.escalation import EscalationStage
-    from streams.grading import GradingStage
+    from streams.stages.escalation.stage import EscalationStage
+    from streams.stages.grading.stage import GradingStage
 
     declared = {"vigia-grading": GradingStage, "vigia-escalation": EscalationStage}
     if group in declared:

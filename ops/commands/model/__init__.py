@@ -1,0 +1,1 @@
+"""`vigia model`: train, evaluate, choose and roll out the image model's versions."""

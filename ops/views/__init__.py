@@ -1,0 +1,1 @@
+"""What several commands show of the log: reports, trails and open work."""

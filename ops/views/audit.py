@@ -1,0 +1,149 @@
+"""How the audit is shown: a report and a trail on a terminal, as JSON, and as metrics."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import click
+from rich.console import Console
+
+from schemas.events import AuditEntry
+from streams.audit.erasure import Remains, unanswered
+from streams.audit.report import Kind, Report
+from streams.audit.trail import Trail
+from streams.broker.received import ReceivedEvent
+
+#: What stands before the names of the topics in a cluster that mirrors another one.
+topic_prefix = click.option(
+    "--prefix",
+    envvar="VIGIA_TOPIC_PREFIX",
+    default="",
+    help="What stands before the names of the topics, as in a mirrored cluster (also VIGIA_TOPIC_PREFIX).",
+)
+#: Findings printed as lines; `--json` has all that are kept.
+LINES = 50
+
+
+def print_report(report: Report, seconds: float) -> None:
+    """A few lines: what was looked at, what is in order, and every finding with its place."""
+    console = Console(highlight=False, soft_wrap=True)
+    records = sum(report.records.values())
+    console.print(f"{records} records against {report.entries} audit entries in {seconds:.1f} s")
+    counted = [f"{count} {name.replace('_', ' ')}" for name, count in report.counted().items() if count]
+    if counted:
+        console.print("in order: " + ", ".join(counted))
+    for note in report.notes:
+        console.print(f"note: {note}")
+    for finding in report.findings[:LINES]:
+        console.print(f"[red]{finding.kind.value}[/red]  {str(finding).removeprefix(finding.kind.value + ': ')}")
+    total = sum(report.broken.values())
+    if total > LINES:
+        console.print(f"… and {total - LINES} more (--json)")
+    if report.clean:
+        console.print("[green]the chain holds[/green]")
+    else:
+        named = ", ".join(f"{report.broken[kind]} {kind.value}" for kind in Kind if report.broken[kind])
+        console.print(f"[red]the chain is broken[/red]: {named}")
+
+
+def print_trail(case_id: UUID, trail: Trail) -> None:
+    """Each entry: when, which stage, what; then by which model and policy, and from which hash to which."""
+    click.echo(f"case {case_id}")
+    for entry in trail.entries:
+        click.echo(f"{when(entry.decided_at)}  {entry.stage.value:<15}  {entry.outcome}")
+        source = "(from outside)" if entry.input_hash is None else f"from {entry.input_hash[:12]}"
+        if trail.unlinked(entry):
+            source += " (of which this case's audit knows nothing)"
+        by = [f"{name} {version}" for name, version in _versions(entry) if version]
+        click.echo(f"{'':25}{', '.join([*by, f'{source} to {entry.output_hash[:12]} on {entry.topic}'])}")
+        if entry.attributes:
+            click.echo(f"{'':25}{'  '.join(f'{name}={value}' for name, value in entry.attributes.items())}")
+
+
+def _versions(entry: AuditEntry) -> tuple[tuple[str, str | None], ...]:
+    return (("model", entry.model_version), ("policy", entry.policy_version))
+
+
+def print_columns(rows: list[tuple[str, ...]]) -> None:
+    """Rows in aligned columns, each on one line however long, so that a script may cut them up."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def trail_json(trail: Trail) -> dict[str, object]:
+    """The trail in plain values."""
+    return {
+        "entries": [{**_entry_json(entry), "linked": not trail.unlinked(entry)} for entry in trail.entries],
+        "erased_at": None if trail.erased_at is None else trail.erased_at.isoformat(),
+    }
+
+
+def _entry_json(entry: AuditEntry) -> dict[str, object]:
+    place = ReceivedEvent(
+        topic=entry.topic,
+        partition=0,
+        offset=0,
+        key=None,
+        value=None,
+        headers=(),
+        timestamp=None,
+        decoded=entry,
+        error=None,
+    )
+    event = place.as_mapping()["event"]
+    assert isinstance(event, dict)
+    return event
+
+
+def print_remains(image_store: str, left: list[Remains], events: list[ReceivedEvent]) -> None:
+    """What an erasure leaves, where, and until when."""
+    if open_ones := unanswered(events):
+        click.echo(f"{open_ones} escalations are not answered: their clock writes new entries. Resolve them first.")
+    for each in left:
+        until = "for good" if each.until is None else f"until {each.until:%Y-%m-%d} at the latest"
+        click.echo(f"remains: {each.records} in {each.topic}, {until}")
+    pictures = {r.decoded.image.uri for r in events if hasattr(r.decoded, "image") and r.decoded.image is not None}  # type: ignore[union-attr]
+    for uri in sorted(pictures):
+        click.echo(f"remains: picture {uri} (other cases may use it; delete it in the store {image_store})")
+    click.echo("remains: whatever subscribers of these topics, backups and mirrored clusters keep")
+
+
+def textfile(report: Report | None, seconds: float) -> str:
+    """The result in Prometheus' text format; without a report, that there was none."""
+    lines = [
+        "# HELP vigia_audit_verify_success 1 when the last verification came to a result, 0 when it could not be made.",
+        "# TYPE vigia_audit_verify_success gauge",
+        f"vigia_audit_verify_success {int(report is not None)}",
+        "# HELP vigia_audit_verify_seconds Seconds the last verification took.",
+        "# TYPE vigia_audit_verify_seconds gauge",
+        f"vigia_audit_verify_seconds {seconds:.3f}",
+        "# HELP vigia_audit_verify_timestamp_seconds When the last verification ended, in seconds since the epoch.",
+        "# TYPE vigia_audit_verify_timestamp_seconds gauge",
+        f"vigia_audit_verify_timestamp_seconds {datetime.now(UTC).timestamp():.0f}",
+    ]
+    if report is not None:
+        lines += [
+            "# HELP vigia_audit_verify_broken Findings of the last verification.",
+            "# TYPE vigia_audit_verify_broken gauge",
+            f"vigia_audit_verify_broken {sum(report.broken.values())}",
+            "# HELP vigia_audit_verify_findings Findings of the last verification, by kind.",
+            "# TYPE vigia_audit_verify_findings gauge",
+            *(f'vigia_audit_verify_findings{{kind="{kind.value}"}} {report.broken[kind]}' for kind in Kind),
+            "# HELP vigia_audit_verify_counted What was in order and only counted, by name.",
+            "# TYPE vigia_audit_verify_counted gauge",
+            *(f'vigia_audit_verify_counted{{what="{name}"}} {count}' for name, count in report.counted().items()),
+            "# HELP vigia_audit_verify_records Records verified.",
+            "# TYPE vigia_audit_verify_records gauge",
+            f"vigia_audit_verify_records {sum(report.records.values())}",
+            "# HELP vigia_audit_verify_entries Audit entries verified.",
+            "# TYPE vigia_audit_verify_entries gauge",
+            f"vigia_audit_verify_entries {report.entries}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def when(at: datetime) -> str:
+    """Date and time in UTC, to the millisecond."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

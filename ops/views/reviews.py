@@ -1,0 +1,147 @@
+"""The review work list, made from the log itself: what is open, whom it waits for, and since when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from schemas.errors import InvalidEventError, UndecodableError
+from schemas.events import AuditEntry, EscalationEvent, EscalationType, PipelineStage, ReviewPriority
+from schemas.serde import Serde
+from streams import topics
+from streams.broker.log import read_log
+from streams.clinical.ground_truth import GroundTruth
+from streams.settings import Settings
+from streams.stages.escalation.state import ACKNOWLEDGED_FOR
+from streams.topics import AUDIT
+
+#: An unacknowledged escalation is published again every few hours, an acknowledged one is kept for `ACKNOWLEDGED_FOR`
+#: after its deadline; what was published before this is open no more.
+LOOK_BACK = ACKNOWLEDGED_FOR + timedelta(days=7)
+PRIORITIES: tuple[ReviewPriority, ...] = tuple(
+    priority for priority in ReviewPriority if priority is not ReviewPriority.UNKNOWN
+)
+_OF_PEOPLE = f"/{PipelineStage.ACKNOWLEDGEMENT.value}/".encode()
+_OF_CLOCK = f"/{PipelineStage.ESCALATION.value}/".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """One open escalation."""
+
+    event: EscalationEvent
+    #: When the case's first escalation of this type was raised.
+    since: datetime
+    acknowledged_role: str | None = None
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether nobody took it up and a deadline has passed: the one that runs, or one before it."""
+        return self.acknowledged_role is None and (self.event.level > 0 or self.event.respond_by <= now)
+
+
+class WorkList:
+    """Folds escalations and audit entries into what is open. Escalations first: an answer must find what it answers."""
+
+    def __init__(self) -> None:
+        # Of a case, one escalation of a type is open at most.
+        self._open: dict[tuple[UUID, EscalationType], Review] = {}
+
+    def raised(self, event: EscalationEvent) -> None:
+        """An escalation was published: first, again, or in place of another."""
+        if event.synthetic:
+            return
+        key = (event.case_id, event.type)
+        standing = self._open.get(key)
+        since = event.raised_at if standing is None else min(standing.since, event.raised_at)
+        self._open[key] = Review(event=event, since=since)
+
+    def audited(self, entry: AuditEntry) -> None:
+        """An audit entry: only answers that count, and ended escalations, change anything."""
+        escalation_id = entry.attributes.get("escalation_id")
+        ended = entry.stage is PipelineStage.ESCALATION and entry.outcome.startswith("expired:")
+        answered = entry.stage is PipelineStage.ACKNOWLEDGEMENT and entry.outcome in ("acknowledged", "resolved")
+        key = next((k for k, r in self._of_case(entry.case_id) if str(r.event.escalation_id) == escalation_id), None)
+        if key is None or not (ended or answered):
+            return
+        if ended or entry.outcome == "resolved":
+            del self._open[key]
+        else:
+            self._open[key] = replace(self._open[key], acknowledged_role=entry.attributes.get("role"))
+
+    def reviews(self) -> list[Review]:
+        """Everything open: most pressing priority first, then the earliest deadline."""
+        rank: dict[ReviewPriority, int] = {priority: number for number, priority in enumerate(PRIORITIES)}
+        return sorted(
+            self._open.values(),
+            key=lambda each: (rank[each.event.review_priority], each.event.respond_by, each.event.escalation_id),
+        )
+
+    def _of_case(self, case_id: UUID) -> Iterable[tuple[tuple[UUID, EscalationType], Review]]:
+        return [(key, self._open[key]) for kind in EscalationType if (key := (case_id, kind)) in self._open]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Figures of a list of reviews at one time."""
+
+    pending: int
+    overdue: int
+    acknowledged: int
+    oldest: datetime | None
+    by_role: dict[str, int]
+    by_priority: dict[str, int]
+
+
+def summary(reviews: Iterable[Review], now: datetime) -> Summary:
+    """`pending` waits for an answer; `acknowledged` was taken up and waits to be resolved."""
+    listed = list(reviews)
+    pending = [each for each in listed if each.acknowledged_role is None]
+    return Summary(
+        pending=len(pending),
+        overdue=sum(each.overdue(now) for each in pending),
+        acknowledged=len(listed) - len(pending),
+        oldest=min((each.since for each in pending), default=None),
+        by_role=dict(Counter(each.event.role for each in pending).most_common()),
+        by_priority=dict(Counter(each.event.review_priority.value for each in pending).most_common()),
+    )
+
+
+def read_reviews(settings: Settings, now: datetime) -> list[Review]:
+    """What is open, from the log. Raises ClientError, RegistryUnavailableError."""
+    work = WorkList()
+    serde = Serde(settings.schema_registry_url)
+    # The audit last, so that every answer finds its escalation.
+    for names, wanted in ((topics.ESCALATIONS.values(), None), ((AUDIT,), (_OF_PEOPLE, _OF_CLOCK))):
+        for message in read_log(settings, names, now - LOOK_BACK):
+            value, key = message.value(), message.key() or b""
+            if value is None or (wanted is not None and not any(part in key for part in wanted)):
+                continue
+            try:
+                event = serde.decode(value)
+            except (UndecodableError, InvalidEventError):
+                continue
+            if isinstance(event, EscalationEvent):
+                work.raised(event)
+            elif isinstance(event, AuditEntry):
+                work.audited(event)
+    return work.reviews()
+
+
+def read_ground_truth(settings: Settings) -> GroundTruth:
+    """All stagings by clinicians, from the audit. Raises ClientError, RegistryUnavailableError."""
+    truth = GroundTruth()
+    serde = Serde(settings.schema_registry_url)
+    for message in read_log(settings, (AUDIT,)):
+        value = message.value()
+        if value is None or _OF_PEOPLE not in (message.key() or b""):
+            continue
+        try:
+            entry = serde.decode(value)
+        except (UndecodableError, InvalidEventError):
+            continue
+        if isinstance(entry, AuditEntry):
+            truth.audited(entry)
+    return truth

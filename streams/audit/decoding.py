@@ -1,0 +1,189 @@
+"""From the bytes of records to facts. Only what matters is decoded: a whole grading takes three times as long."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Protocol
+from uuid import UUID
+
+import fastavro
+
+from schemas import definitions
+from schemas.envelope.dead_letter import case_id_of, event_id_of
+from schemas.envelope.raw import RawRecord
+from schemas.errors import UndecodableError
+from schemas.serde import schema_id_of
+from streams import topics
+from streams.audit.facts import INTERNAL, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
+
+#: Bytes before the Avro in a record value.
+_HEADER = 5
+#: What a record says of its own origin, and its audit entry repeats; on a grading the severity too.
+BASIS = ("source_event_id", "model_version", "policy_version")
+
+
+class Schemas(Protocol):
+    """What is needed of `schemas.registry.Registry`."""
+
+    def schema(self, schema_id: int) -> str | None:
+        """The schema (JSON) with this id; None when there is none."""
+
+
+class FactReader:
+    """Turns records into facts; asks the registry once a schema id. Raises RegistryUnavailableError."""
+
+    def __init__(self, registry: Schemas) -> None:
+        self._registry = registry
+        self._schemas: dict[int, tuple[Any, Any] | None] = {}
+
+    def record(
+        self, topic: str, partition: int, offset: int, timestamp_ms: int, key: bytes | None, value: bytes | None
+    ) -> RecordFact:
+        """The fact of a record of an event topic other than the dead letters (see `dead_letter`)."""
+        digest = hashlib.sha256(value or b"").digest()
+        case_id = _case_of(key, topic, partition, offset)
+        datum = self._partly(value)
+        if datum is None:
+            return RecordFact(topic, partition, offset, timestamp_ms, case_id, None, digest)
+        event_id, named = uuid_bytes(datum.get("event_id")), uuid_bytes(datum.get("case_id"))
+        basis = b""
+        if topic in INTERNAL:
+            basis = _basis(datum, datum.get("severity") if topic == topics.GRADINGS else None)
+        return RecordFact(topic, partition, offset, timestamp_ms, case_id, event_id, digest, basis, named == case_id)
+
+    def dead_letter(
+        self, partition: int, offset: int, timestamp_ms: int, raw: RawRecord | None, value: bytes | None
+    ) -> RecordFact:
+        """The fact of a dead letter; `raw` is what its headers say of the original record, None where they do not."""
+        digest = hashlib.sha256(value or b"").digest()
+        topic = topics.DEAD_LETTERS
+        if raw is None:
+            return RecordFact(topic, partition, offset, timestamp_ms, bytes(16), None, digest)
+        return RecordFact(topic, partition, offset, timestamp_ms, case_id_of(raw).bytes, event_id_of(raw).bytes, digest)
+
+    def entry(
+        self, partition: int, offset: int, timestamp_ms: int, key: bytes | None, value: bytes
+    ) -> EntryFact | Unreadable:
+        """The fact of an audit entry."""
+        try:
+            datum = self._whole(value)
+            case_id, event_id = uuid_bytes(datum["case_id"]), uuid_bytes(datum["event_id"])
+            if case_id is None or event_id is None:
+                return Unreadable(partition, offset, timestamp_ms, case_in_key(key))
+            named, attributes = datum["input_hash"], datum["attributes"]
+            return EntryFact(
+                partition,
+                offset,
+                timestamp_ms,
+                case_id,
+                event_id,
+                _subject(datum) or event_id,
+                datum["stage"],
+                datum["topic"],
+                datum["outcome"],
+                datum["decided_at"] // 1000,
+                None if named is None else bytes.fromhex(named),
+                bytes.fromhex(datum["output_hash"]),
+                _basis(datum, _severity(datum)),
+                hashlib.sha256(value).digest()[:8],
+                attributes.get("topic", ""),
+                _followers(datum),
+                key == f"{datum['case_id']}/{datum['stage']}/{datum['event_id']}".encode(),
+            )
+        except (UndecodableError, KeyError, ValueError, AttributeError, TypeError):
+            return Unreadable(partition, offset, timestamp_ms, case_in_key(key))
+
+    def datum(self, value: bytes) -> tuple[str, Any]:
+        """Record name and plain content of a value, also of one that the contract refuses. Raises UndecodableError."""
+        found = self._schema(value)
+        if found is None:
+            raise UndecodableError(f"the registry knows no schema id {schema_id_of(value)}")
+        return found[0]["name"], _read(value, found[0], None)
+
+    def _partly(self, value: bytes | None) -> Mapping[str, Any] | None:
+        if value is None:
+            return None
+        try:
+            found = self._schema(value)
+            return None if found is None else _read(value, *found)
+        except UndecodableError:
+            return None
+
+    def _whole(self, value: bytes) -> Any:
+        name, datum = self.datum(value)
+        if name != "vigia.v1.AuditEntry":
+            raise UndecodableError("no audit entry")
+        return datum
+
+    def _schema(self, value: bytes) -> tuple[Any, Any] | None:
+        schema_id = schema_id_of(value)
+        if schema_id not in self._schemas:
+            text = self._registry.schema(schema_id)
+            self._schemas[schema_id] = None if text is None else _narrowed(text)
+        return self._schemas[schema_id]
+
+
+def _basis(datum: Mapping[str, Any], severity: str | None) -> bytes:
+    text = "\n".join(str(datum.get(name) or "") for name in BASIS) + f"\n{severity or ''}"
+    return hashlib.sha256(text.encode()).digest()[:8]
+
+
+def _severity(entry: Mapping[str, Any]) -> str | None:
+    """The severity that the entry on a grading tells."""
+    if entry["topic"] != topics.GRADINGS:
+        return None
+    kind, _, rest = entry["outcome"].partition(":")
+    told: str | None = rest if kind == "graded" else entry["attributes"].get("severity")
+    return told
+
+
+def _followers(datum: Mapping[str, Any]) -> int:
+    """Demands that a grading makes: each is published, or merged into one that stands."""
+    if datum["topic"] != topics.GRADINGS or datum["stage"] != "grading":
+        return 0
+    if datum["outcome"].startswith("quarantined:"):
+        return 1
+    return sum(1 for name in datum["attributes"].get("escalations", "").split(",") if name)
+
+
+def _subject(entry: Mapping[str, Any]) -> bytes | None:
+    """Event id of the answer that the entry speaks of; None where it is the entry's own."""
+    if entry["stage"] != "acknowledgement" or "ack_event_id" not in entry["attributes"]:
+        return None
+    return UUID(entry["attributes"]["ack_event_id"]).bytes
+
+
+def _narrowed(schema: str) -> tuple[Any, Any] | None:
+    """The writer's schema, and the part of it that is wanted; None for what is no schema of a record."""
+    try:
+        plain = definitions.plain(json.loads(schema))
+        written = fastavro.parse_schema(plain)
+        names = ("event_id", "case_id", "severity", *BASIS)
+        wanted = [field for field in plain["fields"] if field["name"] in names]
+    except Exception:  # whatever a foreign schema leads the parser to: its records hold no ids of ours
+        return None
+    try:
+        return written, fastavro.parse_schema({"type": "record", "name": written["name"], "fields": wanted})
+    except fastavro.schema.SchemaParseException:
+        # A wanted field refers to a type that another field defines: then everything is read.
+        return written, None
+
+
+def _read(value: bytes, written: Any, wanted: Any) -> Any:
+    buffer = BytesIO(value)
+    buffer.seek(_HEADER)
+    try:
+        return fastavro.schemaless_reader(buffer, written, wanted)
+    except Exception as error:  # fastavro raises what the bytes lead it to
+        raise UndecodableError(type(error).__name__) from None
+
+
+def _case_of(key: bytes | None, topic: str, partition: int, offset: int) -> bytes:
+    if key is not None and len(key) == 36 and (usual := uuid_bytes(key.decode("latin-1"))) is not None:
+        return usual
+    return case_id_of(
+        RawRecord(topic=topic, partition=partition, offset=offset, timestamp_ms=0, key=key, value=None)
+    ).bytes

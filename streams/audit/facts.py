@@ -1,0 +1,81 @@
+"""What verification needs of a record, a few dozen bytes: ids, hashes, and where it lies."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from streams import topics
+
+#: Topics in which the pipeline writes what it decided.
+INTERNAL = frozenset({topics.INFERENCES, topics.GRADINGS, *topics.ESCALATIONS.values()})
+#: Topics in which others write.
+INTO = frozenset({*topics.CASES.values(), topics.ACKNOWLEDGEMENTS})
+#: Every topic whose records the chain covers.
+COVERED: tuple[str, ...] = tuple(t.name for t in topics.ALL if t.name in INTERNAL | INTO | {topics.DEAD_LETTERS})
+
+
+class RecordFact(NamedTuple):
+    """A record of an event topic. A tuple, since millions are made."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    case_id: bytes
+    #: None where the value holds none.
+    event_id: bytes | None
+    digest: bytes
+    #: Digest of what the record says of its own origin; empty where the audit does not repeat it.
+    basis: bytes = b""
+    #: Whether key and value name the same case.
+    sound: bool = True
+
+
+class EntryFact(NamedTuple):
+    """An entry of the audit topic."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    case_id: bytes
+    event_id: bytes
+    #: Event id of the record it speaks of: its own, but for an answer that came again or was refused.
+    subject: bytes
+    stage: str
+    topic: str
+    outcome: str
+    decided_ms: int
+    input: bytes | None
+    output: bytes
+    basis: bytes
+    #: Digest of the whole entry.
+    content: bytes
+    #: Topic of the record that a quarantine or a redrive is about.
+    origin: str = ""
+    #: How many entries must follow once the next stage has read the record, as far as the entry tells.
+    follow: int = 0
+    #: Whether the key is the one of this content.
+    sound: bool = True
+
+
+class Unreadable(NamedTuple):
+    """A record of the audit topic that is no entry."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    case_id: bytes | None
+
+
+def case_in_key(key: bytes | None) -> bytes | None:
+    """The case in an audit key; None where there is none."""
+    return uuid_bytes((key or b"").split(b"/", 1)[0].decode("latin-1"))
+
+
+def uuid_bytes(text: Any) -> bytes | None:
+    """The 16 bytes of a UUID in its usual form; a tenth of the time that `UUID` takes."""
+    try:
+        found = bytes.fromhex(text.replace("-", "")) if len(text) == 36 else b""
+    except (ValueError, AttributeError, TypeError):
+        return None
+    return found if len(found) == 16 else None

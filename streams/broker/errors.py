@@ -1,0 +1,15 @@
+"""What can go wrong between us and a broker. One line each, with what to do, and without patient data."""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Base of the errors of producers, consumers and readers of topics."""
+
+
+class BrokerUnavailableError(ClientError):
+    """No broker can be reached. Nothing is known to be stored; the call may be repeated."""
+
+
+class TopicMissingError(ClientError):
+    """The topic does not exist; topics are created by `vigia topics apply`, not by those who use them."""

@@ -1,0 +1,1 @@
+"""What no stage could process: found, shown, and sent again."""

@@ -1,0 +1,231 @@
+"""What no stage could process, as it lies in the dead-letter topic: found, shown, and matched with its audit entries.
+
+Values hold patient context, so nothing here puts one into a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+from confluent_kafka import Message
+
+from schemas.envelope.audit import audit_key
+from schemas.envelope.dead_letter import PREFIX, case_id_of, event_id_of, origin_of
+from schemas.envelope.partitioner import partition_of_case
+from schemas.envelope.raw import Headers, RawRecord
+from schemas.events import PipelineStage
+from schemas.ids import NAMESPACE
+from streams import topics
+from streams.broker.cluster import Cluster, spans
+from streams.broker.read import Place, Span, UnreadableError
+
+#: The same dead letter is sent again at most so often; a search for earlier times looks no further.
+MOST_REDRIVES = 20
+
+
+class NoSuchLetterError(LookupError):
+    """There is no dead letter at this address."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where a dead letter lies; written `partition/offset`."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From `partition/offset`, with or without the topic before it. Raises ValueError."""
+        parts = text.strip().split("/")
+        if len(parts) not in (2, 3) or not all(part.isdigit() for part in parts[-2:]):
+            raise ValueError("a dead letter's address is partition/offset, such as 2/41")
+        return cls(int(parts[-2]), int(parts[-1]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One dead letter. `origin` is the original record (its headers are what is left without ours); None where the
+    record in the dead-letter topic does not say, and so was not put there by a stage.
+    """
+
+    address: Address
+    written_at: datetime
+    stage: str
+    reason: str
+    message: str
+    attempt: int
+    origin: RawRecord | None
+    value: bytes | None = field(repr=False)
+
+    @property
+    def case_id(self) -> UUID | None:
+        """The case it belongs to, as its audit entry has it."""
+        return None if self.origin is None else case_id_of(self.origin)
+
+    @property
+    def audit_key(self) -> bytes | None:
+        """Key of the audit entry that the stage wrote about it."""
+        if self.origin is None:
+            return None
+        return audit_key(case_id_of(self.origin), PipelineStage.QUARANTINE, event_id_of(self.origin))
+
+    def redrive_id(self, count: int) -> UUID:
+        """Event id of the audit entry about the `count`th time (from 1) that it was sent again."""
+        return uuid5(NAMESPACE, f"redrive\n{self.address}\n{count}")
+
+    def redrive_key(self, count: int) -> bytes | None:
+        """Key of that entry."""
+        case_id = self.case_id
+        return None if case_id is None else audit_key(case_id, PipelineStage.QUARANTINE, self.redrive_id(count))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which dead letters; what is None is not looked at. `topic` is the original one."""
+
+    stage: str | None = None
+    reason: str | None = None
+    topic: str | None = None
+    case_id: UUID | None = None
+    since: datetime | None = None
+
+    def holds(self, letter: DeadLetter) -> bool:
+        """Whether the letter is wanted."""
+        return (
+            self.stage in (None, letter.stage)
+            and self.reason in (None, letter.reason)
+            and (self.topic is None or (letter.origin is not None and letter.origin.topic == self.topic))
+            and self.case_id in (None, letter.case_id)
+            and (self.since is None or letter.written_at >= self.since)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What the audit says of a dead letter: whether a stage wrote it, and how often it was sent again."""
+
+    known: bool
+    redriven: int
+
+
+class DeadLetters:
+    """Reads the dead letters of a cluster; `prefix` stands before every topic's name, as in a mirrored cluster.
+
+    Every method raises UnreadableError when the cluster cannot be read.
+    """
+
+    def __init__(self, bootstrap_servers: str, *, prefix: str = "") -> None:
+        self.cluster = Cluster(bootstrap_servers)
+        self.bootstrap_servers = bootstrap_servers
+        self.prefix = prefix
+
+    def letters(self, wanted: Filter = Filter()) -> list[DeadLetter]:
+        """The dead letters that are wanted, oldest first."""
+        places = self.places(topics.DEAD_LETTERS)
+        ends = self.cluster.readable_ends(places)
+        if wanted.since is None:
+            starts = self.cluster.starts(places)
+        else:
+            starts = self.cluster.offsets_at(places, int(wanted.since.timestamp() * 1000))
+        found: list[DeadLetter] = []
+        for chunk in self.cluster.read(spans(starts, ends)):
+            found += (letter for letter in map(letter_of, chunk) if wanted.holds(letter))
+        return sorted(found, key=lambda letter: (letter.written_at, letter.address))
+
+    def letter(self, address: Address) -> DeadLetter:
+        """The dead letter at this address. Raises NoSuchLetterError."""
+        place = (self.prefix + topics.DEAD_LETTERS, address.partition)
+        if place in self.places(topics.DEAD_LETTERS):
+            start, end = self.cluster.starts([place])[place], self.cluster.readable_ends([place])[place]
+            if start <= address.offset < end:
+                for chunk in self.cluster.read({place: Span(address.offset, address.offset + 1)}):
+                    return letter_of(chunk[0])
+        raise NoSuchLetterError(f"there is no dead letter {address}: see `vigia dead-letters list`")
+
+    def audited(self, letters: list[DeadLetter]) -> dict[Address, Audited]:
+        """What the audit says of each of these, up to what is written now."""
+        of_key: dict[bytes, tuple[Address, bool]] = {}
+        for letter in letters:
+            if letter.audit_key is not None:
+                of_key[letter.audit_key] = (letter.address, True)
+                keys = (letter.redrive_key(count) for count in range(1, MOST_REDRIVES + 1))
+                of_key.update((key, (letter.address, False)) for key in keys if key is not None)
+        standing: set[bytes] = set()
+        for message in self._audit_since(letters):
+            key = message.key()
+            if key in of_key:
+                (standing.discard if message.value() is None else standing.add)(key)
+        known = {of_key[key][0] for key in standing if of_key[key][1]}
+        times: dict[Address, int] = {}
+        for key in standing:
+            address, own = of_key[key]
+            if not own:
+                times[address] = times.get(address, 0) + 1
+        return {each.address: Audited(each.address in known, times.get(each.address, 0)) for each in letters}
+
+    def places(self, topic: str) -> list[Place]:
+        """The partitions of a topic. Raises UnreadableError where there is none."""
+        counts = self.cluster.partitions()
+        if self.prefix + topic not in counts:
+            raise UnreadableError(f"there is no topic {self.prefix}{topic}: run `vigia topics apply`")
+        return [(self.prefix + topic, number) for number in range(counts[self.prefix + topic])]
+
+    def _audit_since(self, letters: list[DeadLetter]) -> Iterator[Message]:
+        """Audit records that can speak of these letters: on their cases' partitions, since the oldest of them."""
+        cases = {letter.case_id for letter in letters if letter.case_id is not None}
+        if not cases:
+            return
+        places = self.places(topics.AUDIT)
+        homes = {partition_of_case(case.bytes, len(places)) for case in cases}
+        places = [place for place in places if place[1] in homes]
+        # The stage's clock writes a letter's time, the client's that of a record: a minute covers both.
+        oldest = min(letter.written_at for letter in letters).timestamp() - 60
+        starts = self.cluster.offsets_at(places, int(oldest * 1000))
+        for chunk in self.cluster.read(spans(starts, self.cluster.written_ends(places))):
+            yield from chunk
+
+
+def letter_of(message: Message) -> DeadLetter:
+    """The dead letter in a record of the dead-letter topic."""
+    headers: Headers = tuple((name, value or b"") for name, value in message.headers() or ())
+    ours = {name.removeprefix(PREFIX): value for name, value in headers if name.startswith(PREFIX)}
+    stamped = message.timestamp()[1]
+    raw = origin_of(message.key(), message.value(), dict(headers), stamped)
+    return DeadLetter(
+        address=Address(message.partition() or 0, message.offset() or 0),
+        written_at=datetime.fromtimestamp(_number(ours, "timestamp", stamped) / 1000, UTC),
+        stage=_text(ours, "stage"),
+        reason=_text(ours, "reason"),
+        message=_text(ours, "message"),
+        attempt=_number(ours, "attempt", 0),
+        origin=None if raw is None else _with_headers(raw, headers),
+        value=message.value(),
+    )
+
+
+def _with_headers(raw: RawRecord, headers: Headers) -> RawRecord:
+    return RawRecord(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        timestamp_ms=raw.timestamp_ms,
+        key=raw.key,
+        value=raw.value,
+        headers=tuple((name, value) for name, value in headers if not name.startswith(PREFIX)),
+    )
+
+
+def _text(headers: Mapping[str, bytes], name: str) -> str:
+    return headers.get(name, b"").decode(errors="replace")
+
+
+def _number(headers: Mapping[str, bytes], name: str, default: int) -> int:
+    value = headers.get(name, b"")
+    return int(value) if value.isdigit() else default

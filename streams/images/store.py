@@ -1,0 +1,111 @@
+"""The claim-check store: pictures stay out of Kafka, events carry a reference, and what is read is what was written.
+
+A picture is stored under the SHA-256 of its bytes, after its metadata was removed (streams/images/metadata.py): the
+reference tells nothing of patient, place or file name, and the same picture is stored once. The hash is that of the
+stored bytes.
+
+Reading trusts nothing in an event: the address must lie below a configured root, the file may not be reached through a
+symbolic link, no more is read than the reference announces, and size and hash are verified before a byte is handed on.
+
+All calls block; the stages run them in executor threads. A store object may be shared between threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from schemas.events import ImageReference
+from streams.images import metadata as image_metadata
+from streams.images.backends import Backend, LocalFolder, RemoteFolder
+from streams.images.errors import (
+    HashMismatchError,
+    ImageTooLargeError,
+    OutsideStoreError,
+    UnsupportedImageError,
+)
+from streams.settings import Settings
+
+#: Largest picture that is stored or read, in bytes. A 200-megapixel phone writes about 40 MB; a camera or tablet on a
+#: ward 2–12 MB. Smaller refuses real photographs; larger lets one event take the memory of a worker that holds a
+#: micro-batch of them.
+MAX_IMAGE_BYTES = 48 * 1024 * 1024
+
+# The part of an address below its root. No `..`, no empty or hidden part, no `?versionId=`, no escapes that two readers
+# could read differently; what hospitals' own stores use (dates, UUIDs, key=value folders) passes.
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.=+@~-]*"
+_RELATIVE = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
+
+
+class ImageStore:
+    """Pictures below one fsspec URL to write to, and any number of roots to read from."""
+
+    def __init__(self, store_url: str, roots: Sequence[str] = (), *, max_bytes: int = MAX_IMAGE_BYTES) -> None:
+        """Open nothing yet; `roots` are fsspec URLs and default to the store itself.
+
+        Raises ValueError for a URL that names no scheme and path or chains file systems (`simplecache::…`).
+        """
+        self._max_bytes = max_bytes
+        self._store = _backend(store_url)
+        self._roots = tuple(_backend(root) for root in roots) or (self._store,)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ImageStore:
+        """The store that `VIGIA_IMAGE_STORE` and `VIGIA_IMAGE_ROOTS` name."""
+        return cls(settings.image_store, settings.image_roots)
+
+    def put(self, data: bytes, *, accept_unreadable: bool = False) -> ImageReference:
+        """Store a picture without its metadata; storing it again changes nothing and gives the same reference.
+
+        The media type is read from the bytes. Bytes that are no JPEG, PNG or WebP are refused, since nothing can be
+        removed from what cannot be read; `accept_unreadable` stores them as they are, for a feeder beside which nobody
+        stands (the case then goes to a human). Raises UnsupportedImageError, ImageTooLargeError, StoreUnavailableError.
+        """
+        if len(data) > self._max_bytes:
+            raise ImageTooLargeError(f"picture of {len(data)} bytes, at most {self._max_bytes} are stored")
+        kind = image_metadata.media_type(data)
+        if kind != image_metadata.UNKNOWN:
+            data = image_metadata.without_metadata(data)
+        elif not accept_unreadable or not data:
+            raise UnsupportedImageError("not a JPEG, PNG or WebP picture")
+        digest = hashlib.sha256(data).hexdigest()
+        relative = f"{digest[:2]}/{digest}{image_metadata.EXTENSIONS[kind]}"
+        self._store.write(relative, data)
+        return ImageReference(uri=f"{self._store.url}/{relative}", sha256=digest, size_bytes=len(data), media_type=kind)
+
+    def fetch(self, reference: ImageReference) -> bytes:
+        """The bytes of a reference, verified.
+
+        Raises OutsideStoreError, ImageMissingError, ImageTooLargeError or HashMismatchError (all ImageError: trying
+        again gives the same), or StoreUnavailableError (worth a retry).
+        """
+        root, relative = self._locate(reference.uri)
+        if reference.size_bytes > self._max_bytes:
+            raise ImageTooLargeError(f"{reference.size_bytes} bytes announced, at most {self._max_bytes} are read")
+        if reference.size_bytes < 1:
+            raise HashMismatchError("reference announces an empty picture")
+        # One byte more than announced tells a longer file without reading it.
+        data = root.read(relative, limit=reference.size_bytes + 1)
+        if len(data) != reference.size_bytes:
+            more = "more" if len(data) > reference.size_bytes else f"{len(data)}"
+            raise HashMismatchError(f"{more} bytes instead of {reference.size_bytes}")
+        if hashlib.sha256(data).hexdigest() != reference.sha256.lower():
+            raise HashMismatchError(f"{len(data)} bytes, but not those of the reference")
+        return data
+
+    def _locate(self, uri: str) -> tuple[Backend, str]:
+        for root in self._roots:
+            relative = root.relative(uri)
+            if relative is not None and _RELATIVE.fullmatch(relative):
+                return root, relative
+        raise OutsideStoreError("the picture's address is not below a configured root (VIGIA_IMAGE_ROOTS)")
+
+
+def _backend(url: str) -> Backend:
+    scheme, separator, path = url.partition("://")
+    if not separator or not path.strip("/") or "::" in url or (scheme != "file" and re.search(r"\s", path)):
+        raise ValueError(f"not an image store address like file:///data/images or s3://bucket/images: {url}")
+    if scheme == "file":
+        return LocalFolder(path)
+    return RemoteFolder(scheme, path)

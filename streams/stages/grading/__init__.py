@@ -1,0 +1,1 @@
+"""Grading: what a finding means for this patient, by the clinical rules."""

@@ -1,0 +1,84 @@
+"""What asks a person to look at a case that no stage could process.
+
+It is a grading like any other, of kind `quarantine`, so that its deadline runs on the same clock and its
+acknowledgement stops it like any other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas import ids
+from schemas.envelope.audit import audit_attributes
+from schemas.envelope.dead_letter import case_id_of, event_id_of
+from schemas.envelope.raw import RawRecord
+from schemas.events import GradingEvent, GradingKind, Lane, PatientContext, PipelineStage
+from streams import topics
+from streams.clinical.decide import decide_problem
+from streams.clinical.policy import Policy
+from streams.clinical.policy import Problem as ClinicalProblem
+from streams.runtime.records import Output, Problem, Result
+from streams.stages.grading.events import grading_event
+
+#: Reasons that speak of the event or of our own machinery; every other one speaks of the picture.
+CLINICAL: Mapping[str, ClinicalProblem] = {
+    "undecodable": ClinicalProblem.EVENT_UNDECODABLE,
+    "registry_unavailable": ClinicalProblem.EVENT_UNDECODABLE,
+    "unexpected_event": ClinicalProblem.EVENT_UNDECODABLE,
+    "invalid_event": ClinicalProblem.EVENT_INVALID,
+    "stage_failed": ClinicalProblem.PROCESSING_FAILED,
+    "notification_failed": ClinicalProblem.PROCESSING_FAILED,
+    # The picture may well be sound: it is we who cannot reach it.
+    "store_unavailable": ClinicalProblem.PROCESSING_FAILED,
+}
+
+
+class Quarantine:
+    """Makes the grading that asks for people, under the policy in force."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def ask(self, raw: RawRecord, event: Any | None, problem: Problem, lane: Lane) -> Result:
+        """The result that publishes the request; `event` is the decoded one, None where there is none."""
+        grading = self.grading(raw, event, problem, lane)
+        asked = Output(
+            topic=topics.GRADINGS,
+            event=grading,
+            outcome=f"quarantined:{problem.reason}",
+            stage=PipelineStage.GRADING,
+            attributes=audit_attributes({"severity": grading.severity.value}),
+        )
+        return Result(outputs=(asked,))
+
+    def grading(self, raw: RawRecord, event: Any | None, problem: Problem, lane: Lane) -> GradingEvent:
+        """The request as an event. What the broken record does not tell is taken from where and when it was."""
+        written_at = datetime.fromtimestamp(raw.timestamp_ms / 1000, UTC)
+        lane = getattr(event, "lane", lane)
+        token = getattr(event, "patient_token", None)
+        decision = decide_problem(
+            self._policy,
+            CLINICAL.get(problem.reason, ClinicalProblem.IMAGE_UNUSABLE),
+            getattr(event, "context", None) or PatientContext(),
+            lane=lane,
+            # An unreadable event may well have had one: no second alarm for what cannot be known.
+            has_patient_token=event is None or token is not None,
+        )
+        letter_id = event_id_of(raw)
+        return grading_event(
+            decision,
+            event_id=ids.derived_id(letter_id, "quarantine", self._policy.version),
+            case_id=getattr(event, "case_id", None) or case_id_of(raw),
+            source_event_id=getattr(event, "event_id", None) or letter_id,
+            kind=GradingKind.QUARANTINE,
+            lane=lane,
+            captured_at=getattr(event, "captured_at", written_at),
+            published_at=getattr(event, "published_at", written_at),
+            graded_at=datetime.now(UTC),
+            patient_token=token,
+            image=getattr(event, "image", None),
+            model_version=getattr(event, "model_version", None),
+            synthetic=getattr(event, "synthetic", False),
+        )

@@ -1,0 +1,1 @@
+"""Inference: what the image model finds in the picture of a case."""

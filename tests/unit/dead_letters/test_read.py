@@ -1,0 +1,95 @@
+"""Addresses, filters, and the rules that keep a redrive from going round and round."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from schemas.envelope.raw import RawRecord
+from streams import topics
+from streams.dead_letters.read import Address, Audited, DeadLetter, Filter
+from streams.dead_letters.redrive import MOST_REDRIVES, Rules, Status
+
+CASE = UUID(int=5)
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def letter(topic: str = topics.CASES_ROUTINE, attempt: int = 0, *, foreign: bool = False) -> DeadLetter:
+    origin = RawRecord(topic=topic, partition=1, offset=2, timestamp_ms=3, key=str(CASE).encode(), value=b"Juana Perez")
+    return DeadLetter(
+        address=Address(1, 41),
+        written_at=NOW,
+        stage="inference-routine",
+        reason="hash_mismatch",
+        message="the picture is another one",
+        attempt=attempt,
+        origin=None if foreign else origin,
+        value=b"Juana Perez",
+    )
+
+
+def test_an_address_is_read_as_it_is_written() -> None:
+    assert Address.parse(str(Address(2, 41))) == Address.parse("vigia.dead-letters/2/41") == Address(2, 41)
+
+
+@pytest.mark.parametrize("text", ["", "2", "2/x", "a/b/c/d", "-1/2", "2/"])
+def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 2/41"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "holds"),
+    [
+        (Filter(), True),
+        (Filter(stage="inference-routine", reason="hash_mismatch", topic=topics.CASES_ROUTINE, case_id=CASE), True),
+        (Filter(stage="grading"), False),
+        (Filter(reason="undecodable"), False),
+        (Filter(topic=topics.GRADINGS), False),
+        (Filter(case_id=UUID(int=6)), False),
+        (Filter(since=NOW), True),
+        (Filter(since=NOW + timedelta(seconds=1)), False),
+    ],
+)
+def test_a_filter_holds_what_matches_in_everything_it_names(wanted: Filter, holds: bool) -> None:
+    assert wanted.holds(letter()) is holds
+
+
+def test_a_letter_that_says_nothing_of_its_origin_has_no_case_and_no_topic() -> None:
+    assert letter(foreign=True).case_id is None
+    assert not Filter(topic=topics.CASES_ROUTINE).holds(letter(foreign=True))
+
+
+def test_the_text_of_a_letter_does_not_hold_its_value() -> None:
+    assert "Juana" not in str(letter(foreign=True))
+
+
+@pytest.mark.parametrize(
+    ("dead", "audited", "rules", "status"),
+    [
+        (letter(), Audited(True, 0), Rules(), Status.WOULD_BE),
+        (letter(), Audited(True, 1), Rules(), Status.ALREADY),
+        (letter(), Audited(True, 1), Rules(again=True), Status.WOULD_BE),
+        (letter(), Audited(True, MOST_REDRIVES), Rules(again=True), Status.ALREADY),
+        (letter(attempt=3), Audited(True, 0), Rules(), Status.TOO_OFTEN),
+        (letter(attempt=2), Audited(True, 0), Rules(), Status.WOULD_BE),
+        (letter(attempt=3), Audited(True, 0), Rules(force=True), Status.WOULD_BE),
+        (letter(attempt=3), Audited(True, 1), Rules(force=True), Status.ALREADY),
+        (letter(), Audited(False, 0), Rules(force=True, again=True), Status.NOT_OURS),
+        (letter(foreign=True), Audited(True, 0), Rules(force=True), Status.NOT_OURS),
+        (letter(topics.AUDIT), Audited(True, 0), Rules(force=True), Status.NO_STAGE),
+        (letter(topics.TICKS), Audited(True, 0), Rules(), Status.NO_STAGE),
+    ],
+)
+def test_a_letter_is_sent_again_only_as_the_rules_let_it(
+    dead: DeadLetter, audited: Audited, rules: Rules, status: Status
+) -> None:
+    assert rules.status(dead, audited) is status
+
+
+def test_each_time_a_letter_is_sent_again_has_an_audit_key_of_its_own() -> None:
+    keys = {letter().redrive_key(count) for count in range(1, MOST_REDRIVES + 1)} | {letter().audit_key}
+    assert len(keys) == MOST_REDRIVES + 1
+    assert all(key is not None and key.startswith(str(CASE).encode()) for key in keys)

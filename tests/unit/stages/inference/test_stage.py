@@ -1,0 +1,162 @@
+"""The inference stage on values: one bad picture or a failing model never turns into somebody's class."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from uuid import uuid4
+
+import cv2
+import numpy as np
+
+from inference.findings import CLASSES, Finding, ImageProblem, ModelError, ProblemCode
+from schemas.envelope.raw import RawRecord
+from schemas.events import CaseEvent, ImageReference, Lane, ModelStatus, PatientContext
+from streams import topics
+from streams.images.store import ImageStore
+from streams.runtime.records import Input, Result
+from streams.serving.judge import Judge
+from streams.stages.grading.quarantine import Quarantine
+from streams.stages.inference.stage import InferenceStage
+from streams.stages.policy_file import load_policy
+
+
+class Oracle:
+    """A predictor that says what the test wants of the n-th picture it was made for."""
+
+    model_version = "oracle-0000000000"
+
+    def __init__(self, answers: dict[bytes, Any]) -> None:
+        self._answers = answers
+        self.batches: list[int] = []
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def predict(self, images: Sequence[bytes]) -> list[Finding | ImageProblem]:
+        self.batches.append(len(images))
+        answers = [self._answers[image] for image in images]
+        if any(isinstance(answer, ModelError) for answer in answers):
+            raise ModelError("NaN")
+        return answers
+
+
+def judged(stage: str = "stage_2") -> Finding:
+    shares = dict.fromkeys(CLASSES, 0.05) | {stage: 0.7}
+    return Finding(
+        stage=stage, confidence=0.7, probabilities=MappingProxyType(shares), model_version=Oracle.model_version
+    )
+
+
+def abstained() -> Finding:
+    return Finding(stage=None, confidence=None, abstained="too_dark", model_version=Oracle.model_version)
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.store = ImageStore(f"file://{folder}")
+        self.answers: dict[bytes, Any] = {}
+        self.oracle = Oracle(self.answers)
+
+    def case(self, answer: Any, shade: int) -> Input:
+        pixels = np.full((64, 64, 3), shade, np.uint8)
+        reference = self.store.put(cv2.imencode(".png", pixels)[1].tobytes())
+        self.answers[self.store.fetch(reference)] = answer
+        return given(reference)
+
+    def process(self, inputs: Sequence[Input], load: Any = None) -> list[Result]:
+        async def work() -> list[Result]:
+            stage = InferenceStage(
+                Lane.ROUTINE, self.store, Judge(load or (lambda _: self.oracle)), Quarantine(load_policy())
+            )
+            await stage.start()
+            results = list(await stage.process(inputs))
+            await stage.stop()
+            return results
+
+        return asyncio.run(work())
+
+
+def given(reference: ImageReference) -> Input:
+    now = datetime.now(UTC)
+    event = CaseEvent(
+        event_id=uuid4(),
+        case_id=uuid4(),
+        lane=Lane.ROUTINE,
+        captured_at=now,
+        published_at=now,
+        image=reference,
+        context=PatientContext(),
+        producer="test",
+    )
+    raw = RawRecord(topic=topics.CASES_ROUTINE, partition=0, offset=0, timestamp_ms=0, key=None, value=b"")
+    return Input(raw=raw, event=event, hash="0" * 64)
+
+
+def inference_of(result: Result) -> Any:
+    return result.outputs[0].event
+
+
+def test_pictures_are_judged_together_and_answered_one_by_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    inputs = [bench.case(judged(stage), shade) for shade, stage in enumerate(("none", "stage_4", "dtpi"))]
+    results = bench.process(inputs)
+    assert bench.oracle.batches == [3]
+    assert [inference_of(result).findings[0].stage for result in results] == ["none", "stage_4", "dtpi"]
+    assert [result.noted[0].output_hash for result in results] == [each.hash for each in inputs]
+
+
+def test_a_picture_that_cannot_be_fetched_spoils_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    good = bench.case(judged(), 1)
+    missing = given(
+        ImageReference(uri=f"file://{tmp_path}/none", sha256="0" * 64, size_bytes=1, media_type="image/png")
+    )
+    results = bench.process([missing, good])
+    assert results[0].problem is not None
+    assert results[0].problem.reason == "image_missing"
+    assert inference_of(results[1]).model_status is ModelStatus.JUDGED
+
+
+def test_a_picture_that_cannot_be_read_is_a_problem_named_by_its_code(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    results = bench.process([bench.case(ImageProblem(ProblemCode.TRUNCATED, "half"), 1)])
+    assert results[0].problem is not None
+    assert results[0].problem.reason == "truncated"
+
+
+def test_an_abstention_has_no_class(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = inference_of(bench.process([bench.case(abstained(), 1)])[0])
+    assert event.model_status is ModelStatus.ABSTAINED
+    assert event.findings[0].stage is None
+    assert event.findings[0].abstained == "too_dark"
+
+
+def test_a_model_that_fails_on_one_picture_judges_the_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    inputs = [bench.case(judged(), 1), bench.case(ModelError("NaN"), 2), bench.case(judged(), 3)]
+    statuses = [inference_of(result).model_status for result in bench.process(inputs)]
+    assert statuses == [ModelStatus.JUDGED, ModelStatus.FAILED, ModelStatus.JUDGED]
+
+
+def test_without_a_valid_model_no_case_gets_a_class(tmp_path: Path) -> None:
+    def refuse(version: str | None) -> Any:
+        raise ModelError("changed after release")
+
+    bench = Bench(tmp_path)
+    event = inference_of(bench.process([bench.case(judged(), 1)], load=refuse)[0])
+    assert event.model_status is ModelStatus.UNAVAILABLE
+    assert event.findings == ()
+    assert event.model_version is None
+
+
+def test_the_same_case_and_model_give_the_same_id(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    case = bench.case(judged(), 1)
+    first, second = (inference_of(bench.process([case])[0]) for _ in range(2))
+    assert first.event_id == second.event_id
