@@ -37,6 +37,8 @@ class Settings:
     heat_maps: bool = True
     #: None: the policy that the package ships.
     policy_file: Path | None = None
+    #: Apprise targets of each channel (docs/escalations.md); None: nobody is notified.
+    notify_file: Path | None = None
     #: Key of the HMAC that turns patient codes into tokens; None where the process needs none.
     token_key: bytes | None = field(default=None, repr=False)
 
@@ -55,6 +57,7 @@ class Settings:
             replication=_positive(env, "VIGIA_REPLICATION", 1),
             model_dir=_path(env, "VIGIA_MODEL_DIR"),
             policy_file=_path(env, "VIGIA_POLICY_FILE"),
+            notify_file=_path(env, "VIGIA_NOTIFY_FILE"),
             heat_maps=_switch(env, "VIGIA_HEAT_MAPS", default=True),
             token_key=_token_key(env),
         )

@@ -24,30 +24,23 @@ from schemas.events import (
     Record,
     TickEvent,
 )
-
-CASES_EMERGENCY = "vigia.cases.emergency"
-CASES_ROUTINE = "vigia.cases.routine"
-INFERENCES = "vigia.inferences"
-GRADINGS = "vigia.gradings"
-ESCALATIONS_EMERGENCY = "vigia.escalations.emergency"
-ESCALATIONS_SPECIALIST_REVIEW = "vigia.escalations.specialist-review"
-ESCALATIONS_HUMAN_REVIEW = "vigia.escalations.human-review"
-ESCALATIONS_HIGH_RISK = "vigia.escalations.high-risk"
-ESCALATIONS_SYSTEM_ERROR = "vigia.escalations.system-error"
-ACKNOWLEDGEMENTS = "vigia.acknowledgements"
-TICKS = "vigia.ticks"
-AUDIT = "vigia.audit"
-DEAD_LETTERS = "vigia.dead-letters"
-MODEL_CONTROL = "vigia.model-control"
-
-CASES: Mapping[Lane, str] = {Lane.EMERGENCY: CASES_EMERGENCY, Lane.ROUTINE: CASES_ROUTINE}
-ESCALATIONS: Mapping[EscalationType, str] = {
-    EscalationType.EMERGENCY: ESCALATIONS_EMERGENCY,
-    EscalationType.SPECIALIST_REVIEW: ESCALATIONS_SPECIALIST_REVIEW,
-    EscalationType.HUMAN_REVIEW: ESCALATIONS_HUMAN_REVIEW,
-    EscalationType.HIGH_RISK: ESCALATIONS_HIGH_RISK,
-    EscalationType.SYSTEM_ERROR: ESCALATIONS_SYSTEM_ERROR,
-}
+from streams.pipeline import ACKNOWLEDGEMENTS as ACKNOWLEDGEMENTS
+from streams.pipeline import AUDIT as AUDIT
+from streams.pipeline import CASES as CASES
+from streams.pipeline import CASES_EMERGENCY as CASES_EMERGENCY
+from streams.pipeline import CASES_ROUTINE as CASES_ROUTINE
+from streams.pipeline import DEAD_LETTERS as DEAD_LETTERS
+from streams.pipeline import ESCALATIONS as ESCALATIONS
+from streams.pipeline import ESCALATIONS_EMERGENCY as ESCALATIONS_EMERGENCY
+from streams.pipeline import ESCALATIONS_HIGH_RISK as ESCALATIONS_HIGH_RISK
+from streams.pipeline import ESCALATIONS_HUMAN_REVIEW as ESCALATIONS_HUMAN_REVIEW
+from streams.pipeline import ESCALATIONS_SPECIALIST_REVIEW as ESCALATIONS_SPECIALIST_REVIEW
+from streams.pipeline import ESCALATIONS_SYSTEM_ERROR as ESCALATIONS_SYSTEM_ERROR
+from streams.pipeline import GRADINGS as GRADINGS
+from streams.pipeline import INFERENCES as INFERENCES
+from streams.pipeline import MODEL_CONTROL as MODEL_CONTROL
+from streams.pipeline import STAGES, StageDeclaration
+from streams.pipeline import TICKS as TICKS
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -134,14 +127,14 @@ def _escalations(type: EscalationType, purpose: str) -> Topic:
     return Topic(name=ESCALATIONS[type], purpose=purpose, record=EscalationEvent, flow=Flow.OUT_OF, config=config)
 
 
-def state_topic(stage: str, *, only_seen: bool = False) -> Topic:
-    """The state of a stage (its short name). `only_seen`: nothing but marks of events seen, which expire."""
+def state_topic(stage: StageDeclaration) -> Topic:
+    """The topic of a stage's state."""
     config = _STATE
-    if only_seen:
+    if not stage.keeps_state:
         config = {**_STATE, "cleanup.policy": "compact,delete", "retention.ms": str(SEEN_RETENTION_MS)}
     return Topic(
-        name=f"vigia.{stage}.state",
-        purpose=f"State of the {stage} stage, restored at every assignment",
+        name=stage.state_topic,
+        purpose=f"State of the {stage.name} stage, restored at every assignment",
         record=None,
         flow=Flow.WITHIN,
         config=config,
@@ -216,11 +209,7 @@ ALL: tuple[Topic, ...] = (
         config=_STATE,
         key="what is controlled, so that the newest order stands",
     ),
-    state_topic("inference-emergency", only_seen=True),
-    state_topic("inference-routine", only_seen=True),
-    state_topic("grading", only_seen=True),
-    state_topic("escalation"),
-    state_topic("notification", only_seen=True),
+    *(state_topic(stage) for stage in STAGES),
 )
 
 BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in ALL}

@@ -30,7 +30,7 @@ from streams import topics
 from streams.clinical.decide import decide
 from streams.clinical.lesions import RawFinding
 from streams.stages.grading.events import grading_event
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 
 PATIENCE_S = 120.0
 #: Gradings published before their escalations are waited for: what is measured here is the clock, not a backlog.

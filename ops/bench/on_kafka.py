@@ -11,7 +11,7 @@ from ops.bench import rivals
 from ops.bench.arrivals import Arrivals
 from ops.bench.contestant import Answered, Contestant
 from ops.bench.load import open_producer, publish
-from ops.system.programs import PROGRAMS
+from ops.system.programs import WORKERS
 from ops.system.system import System
 from schemas.events import CaseEvent, GradingEvent, Lane
 from streams import topics
@@ -69,7 +69,7 @@ class Pipeline(_OnKafka):
         super().__init__(system)
         self.name = "pipeline" if workers == 1 else f"pipeline, {workers} workers"
         self._workers = workers
-        self._programs = [program for program in PROGRAMS if program.is_worker]
+        self._programs = WORKERS
 
     def commands(self) -> dict[str, list[str]]:
         """The inference workers of the routine lane are what `workers` counts; the others are far from busy."""

@@ -11,7 +11,7 @@ from inference.findings import ImageProblem
 from ops.bench.contestant import Answered, Contestant
 from ops.bench.load import Stored, new_case
 from schemas.events import Lane
-from streams.stages.build import load_predictor
+from streams.stages.inference.build import load_predictor
 from streams.stages.inference.stage import MAX_BATCH
 
 #: A contestant that finishes nothing for so long is stuck, or has lost what is missing. Celery hands a dead worker's

@@ -11,9 +11,7 @@ from uuid import UUID
 from ops.chaos.values import Kind, Seen, Verdict, where
 from schemas.events import AuditEntry, PipelineStage
 from streams import topics
-
-#: Topics whose records the pipeline writes itself.
-WRITTEN = (topics.INFERENCES, topics.GRADINGS, *topics.ESCALATIONS.values())
+from streams.pipeline import COVERED, DECISIONS
 
 
 def check(by_topic: Mapping[str, Sequence[Seen]], verdict: Verdict) -> None:
@@ -22,11 +20,7 @@ def check(by_topic: Mapping[str, Sequence[Seen]], verdict: Verdict) -> None:
     keys: set[bytes | None] = set()
     hashes: dict[UUID, set[str]] = defaultdict(set)
     source: dict[UUID, set[str]] = defaultdict(set)
-    records = [
-        record
-        for topic in (*topics.CASES.values(), topics.ACKNOWLEDGEMENTS, topics.DEAD_LETTERS, *WRITTEN)
-        for record in by_topic.get(topic, ())
-    ]
+    records = [record for topic in COVERED for record in by_topic.get(topic, ())]
     for record in records:
         digest = hashlib.sha256(record.value or b"").hexdigest()
         if (case_id := _case_of(record)) is not None:
@@ -45,7 +39,7 @@ def check(by_topic: Mapping[str, Sequence[Seen]], verdict: Verdict) -> None:
         if entry.stage is not PipelineStage.CONTROL:
             _check_entry(record, entry, hashes, source, verdict)
     verdict.counted["audit entries"] = len(keys)
-    for topic in WRITTEN:
+    for topic in DECISIONS:
         for record in by_topic.get(topic, ()):
             _check_record(record, entries, verdict)
     _check_ingest(by_topic, entries, verdict)

@@ -31,7 +31,7 @@ from streams import topics
 from streams.audit.auditor import Auditor
 from streams.broker.cluster import Cluster, UnreadableError
 from streams.images.store import ImageStore
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 
 #: Distinct pictures: the verifier runs the model once on each, the pipeline on every case.
 PICTURES = 42

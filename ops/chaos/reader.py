@@ -8,8 +8,8 @@ from ops.chaos.values import Seen
 from schemas.errors import ContractError
 from schemas.serde import Serde
 from streams import topics
-from streams.audit.auditor import READERS
 from streams.broker.cluster import Cluster, spans
+from streams.pipeline import STAGES
 from streams.settings import Settings
 
 READ = tuple(topic for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS)
@@ -50,8 +50,8 @@ def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] =
 def lag(settings: Settings, cluster: Cluster) -> int:
     """Inputs that no stage has read past yet, over all groups; counts markers of transactions once at rest."""
     waiting = 0
-    for topic, group in READERS.items():
-        places = [(topic, number) for number in range(settings.partitions)]
-        ends, at = cluster.written_ends(places), cluster.committed_positions(group, places)
+    for stage in STAGES:
+        places = [(topic, number) for topic in stage.answers for number in range(settings.partitions)]
+        ends, at = cluster.written_ends(places), cluster.committed_positions(stage.group, places)
         waiting += sum(max(0, ends[place] - at.get(place, 0)) for place in places)
     return waiting

@@ -17,8 +17,8 @@ from schemas.envelope.dead_letter import PREFIX
 from schemas.envelope.raw import RawRecord
 from schemas.events import AcknowledgementEvent, AuditEntry, Lane
 from streams import topics
+from streams.pipeline import DECISIONS, INPUTS
 
-INPUTS = (*topics.CASES.values(), topics.ACKNOWLEDGEMENTS)
 Place = tuple[str, int, int]
 
 
@@ -182,7 +182,7 @@ class _Verification:
             for event_id, copies in records.items():
                 if event_id not in self._expected:
                     self.verdict.add(Kind.INVENTED, f"{where(copies[0])} follows from no input")
-        for topic in (topics.INFERENCES, topics.GRADINGS, *topics.ESCALATIONS.values()):
+        for topic in DECISIONS:
             for record in self._by_topic[topic]:
                 if record.event is None:
                     self.verdict.add(Kind.WRONG, f"{where(record)} cannot be read")

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ops.embedded.process import ChildProcess
-from ops.system.programs import PROGRAMS, Program
+from ops.system.programs import WORKERS, Program
 from ops.system.supervisor import State, Supervisor
 from ops.system.system import WORKER_GRACE_S
 
-STAGES: tuple[Program, ...] = tuple(program for program in PROGRAMS if program.is_worker)
+STAGES: tuple[Program, ...] = WORKERS
 
 
 class Workers:

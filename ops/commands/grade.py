@@ -17,7 +17,7 @@ from streams.clinical.decide import decide_lesions
 from streams.clinical.decision import Decision
 from streams.clinical.lesions import RawFinding
 from streams.clinical.policy import Policy, PolicyError
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 
 _JUDGED_KEYS = ("stage", "confidence", "probabilities", "abstained")
 _FINDING_KEYS = (*_JUDGED_KEYS, "context")

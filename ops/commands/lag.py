@@ -10,11 +10,11 @@ from rich.console import Console
 
 from ops.lag.client import BrokerAwayError
 from ops.lag.evaluator import State
-from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.figures import Figures
 from ops.lag.monitor import LagMonitor
 from ops.lag.table import as_mapping, as_table
 from ops.system.connect import broker_address
+from ops.system.programs import expected_groups
 from streams.settings import SettingsError
 
 #: Rates and the state of a group need samples over time; `--watch-for` gives them.
@@ -38,7 +38,7 @@ def command(topics: str, groups: str, partitions: bool, watch_for: float, within
     try:
         address = broker_address()
         matching = re.compile(groups)
-        expected = {group: topics for group, topics in PIPELINE_GROUPS.items() if matching.fullmatch(group)}
+        expected = {group: topics for group, topics in expected_groups().items() if matching.fullmatch(group)}
         with LagMonitor(address, topics=topics, groups=groups, expected=expected) as monitor:
             figures = _measure(monitor, watch_for, within)
     except (SettingsError, BrokerAwayError, re.error) as error:

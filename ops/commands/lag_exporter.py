@@ -13,13 +13,13 @@ from prometheus_client.process_collector import ProcessCollector
 
 from ops.lag.clinical.exporter import ClinicalExporter
 from ops.lag.clinical.monitor import ClinicalMonitor
-from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.exporter import LagExporter
 from ops.lag.monitor import LagMonitor
 from ops.monitoring.targets import write_target
 from ops.system import logs
 from ops.system.connect import broker_address
 from ops.system.context import load_settings
+from ops.system.programs import expected_groups
 from streams.settings import SettingsError
 
 
@@ -47,7 +47,7 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
         signal.signal(number, lambda *_: stopped.set())
     try:
         address = broker_address()
-        monitor = LagMonitor(address, topics=topics, groups=groups, expected=PIPELINE_GROUPS)
+        monitor = LagMonitor(address, topics=topics, groups=groups, expected=expected_groups())
         registry_url = load_settings().schema_registry_url if clinical else None
     except SettingsError as error:
         raise click.ClickException(str(error)) from None

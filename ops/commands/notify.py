@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,10 +17,8 @@ from streams.clinical.policy import PolicyError
 from streams.runtime.app import StageApp
 from streams.runtime.worker import leave, serve
 from streams.settings import SettingsError
-from streams.stages.grading.quarantine import Quarantine
-from streams.stages.notification.stage import NotificationStage
-from streams.stages.notification.targets import TargetsError, load_targets
-from streams.stages.policy_file import load_policy
+from streams.stages.build import build_stage, declaration
+from streams.stages.notification.targets import TargetsError
 
 
 @click.command("notify")
@@ -35,11 +34,9 @@ def command(targets: Path, metrics_port: int) -> None:
     """Deliver every escalation level to its channels until SIGTERM; without patient data."""
     logs.configure()
     try:
-        settings = load_settings()
-        policy = load_policy(settings.policy_file)
-        needed = {channel for spec in policy.escalations.values() for channel in spec.channels}
-        stage = NotificationStage(load_targets(targets, needed), policy, Quarantine(policy))
+        settings = replace(load_settings(), notify_file=targets)
         serde = Serde(settings.schema_registry_url)
+        stage = build_stage(declaration("notification"), settings, serde)
         serde.warm_up(topics.RECORDS)
     except (SettingsError, ContractError, TargetsError, PolicyError) as error:
         raise click.ClickException(str(error)) from None

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from streams.clinical.policy import Policy, PolicyError
 from streams.clinical.policy.values import Rule
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -18,7 +18,7 @@ from ops.embedded import EmbeddedError
 from ops.monitoring.server import PrometheusMissingError, PrometheusServer
 from ops.system.context import RUN_FILE, AlreadyRunningError, default_run_dir
 from ops.system.health import Health, HealthProbe
-from ops.system.programs import CANARY, PROGRAMS
+from ops.system.programs import CANARY, PROGRAMS, optional_workers
 from ops.system.supervisor import State
 from ops.system.system import Options, System
 from schemas.errors import ContractError
@@ -55,7 +55,7 @@ def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) 
             run_dir=(run_dir or default_run_dir()).absolute(),
             brokers=int(brokers),
             workers=workers,
-            programs=(*PROGRAMS, CANARY) if with_prometheus else PROGRAMS,
+            programs=(*PROGRAMS, *optional_workers(), *((CANARY,) if with_prometheus else ())),
         )
         system = System(options, lambda line: _tell(console, line))
         with system, _prometheus(system, console) if with_prometheus else nullcontext():

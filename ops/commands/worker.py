@@ -17,16 +17,19 @@ from schemas.errors import ContractError
 from schemas.events import Lane
 from schemas.serde import Serde
 from streams import topics
+from streams.clinical.policy import PolicyError
+from streams.pipeline import PACKAGES
 from streams.runtime.app import StageApp
 from streams.runtime.worker import leave, serve
 from streams.settings import SettingsError
-from streams.stages.build import STAGES, build_stage
+from streams.stages.build import build_stage, declaration
+from streams.stages.notification.targets import TargetsError
 
 logger = logging.getLogger("vigia.worker")
 
 
 @click.command()
-@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("stage", type=click.Choice(PACKAGES))
 @click.option(
     "--lane", type=click.Choice([Lane.EMERGENCY.value, Lane.ROUTINE.value]), help="Lane of the inference stage."
 )
@@ -42,15 +45,17 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
 
     Start as many as there are partitions; each takes its share, and the share of one that dies.
     """
-    if (lane is not None) != (stage == "inference"):
-        raise click.UsageError("--lane goes with the inference stage, and only with it")
+    try:
+        declared = declaration(stage, None if lane is None else Lane(lane))
+    except ValueError:
+        raise click.UsageError("--lane goes with the inference stage, and only with it") from None
     logs.configure()
     try:
         settings = load_settings()
         serde = Serde(settings.schema_registry_url)
-        built = build_stage(stage, settings, serde, lane=None if lane is None else Lane(lane))
+        built = build_stage(declared, settings, serde)
         serde.warm_up(topics.RECORDS)
-    except (SettingsError, ContractError) as error:
+    except (SettingsError, ContractError, PolicyError, TargetsError) as error:
         raise click.ClickException(str(error)) from None
     server, _ = start_http_server(metrics_port, metrics_host)
     address = f"{metrics_host}:{server.server_port}"

@@ -17,10 +17,11 @@ from ops.system.system import System
 from schemas.events import EscalationEvent, EscalationType
 from schemas.registry import Registry
 from streams import topics
-from streams.audit.auditor import READERS, Auditor
+from streams.audit.auditor import Auditor
 from streams.broker.cluster import Cluster
 from streams.client import CaseProducer
 from streams.client.acknowledge import Acknowledger
+from streams.pipeline import ANSWERED_BY
 
 #: The whole demo's patience, from the last input published. Workers that are still starting need most of it.
 COMPLETE_WITHIN_S = 180.0
@@ -115,8 +116,8 @@ class Demo:
         while waiting and time.monotonic() < deadline:
             for topic in sorted(waiting):
                 ends = cluster.written_ends((topic, number) for number in range(self._system.settings.partitions))
-                positions = cluster.committed_positions(READERS[topic], ends)
-                if all(positions.get(place, 0) >= end for place, end in ends.items()):
+                positions = [cluster.committed_positions(group, ends) for group in ANSWERED_BY[topic]]
+                if all(reached.get(place, 0) >= end for reached in positions for place, end in ends.items()):
                     waiting.discard(topic)
             time.sleep(0.1)
         return [f"{topic} was not read to its end" for topic in sorted(waiting)]

@@ -19,20 +19,14 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ops.lag.client import admin_client, reading_consumer
 from schemas.events import Lane
-from streams import topics
 from streams.client import PUBLISH_ERRORS, CaseProducer
+from streams.pipeline import STEPS as STEPS
 from streams.settings import Settings
 
 #: Seconds between two cases: 8,640 a day, of 1 KiB each on five topics; a break of the pipeline is noticed within 40 s.
 EVERY_S = 10.0
 #: A case that is not through by then is lost. The pipeline's own promise is 2 s; a failover takes about 8 s.
 DEADLINE_S = 30.0
-#: The step whose record on one of its topics shows that it was done, in the order of the pipeline.
-STEPS: dict[str, tuple[str, ...]] = {
-    "inference": (topics.INFERENCES,),
-    "grading": (topics.GRADINGS,),
-    "escalation": tuple(topics.ESCALATIONS.values()),
-}
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30)
 
 PUBLISHED = Counter("vigia_canary_published_total", "Synthetic cases that the broker has taken", ["lane"])

@@ -1,8 +1,12 @@
-"""What `vigia up` runs beside broker and registry: declared here, once, in the order of the data."""
+"""What `vigia up` runs beside broker and registry, in the order of the data."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from streams import pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +23,26 @@ class Program:
     is_worker: bool = True
 
 
-PROGRAMS = (
-    # The emergency lane never waits for the routine lane: its own process, and the operating system prefers it.
-    Program(name="inference-emergency", arguments=("worker", "inference", "--lane", "emergency")),
-    Program(name="inference-routine", arguments=("worker", "inference", "--lane", "routine"), background=True),
-    Program(name="grading", arguments=("worker", "grading")),
-    Program(name="escalation", arguments=("worker", "escalation")),
+def _worker(stage: pipeline.StageDeclaration) -> Program:
+    return Program(name=stage.name, arguments=stage.arguments, background=stage.background)
+
+
+#: A worker of every stage that always runs.
+WORKERS: tuple[Program, ...] = tuple(_worker(stage) for stage in pipeline.running({}))
+PROGRAMS: tuple[Program, ...] = (
+    *WORKERS,
     # Reads the broker only, so that lag is told truly when the workers are the trouble.
     Program(name="lag-exporter", arguments=("lag-exporter", "--port", "{port}"), is_worker=False),
 )
 #: Sends a synthetic case through all stages every ten seconds. Only where something watches how long it takes.
 CANARY = Program(name="canary", arguments=("canary", "--port", "{port}"), is_worker=False)
+
+
+def optional_workers(env: Mapping[str, str] = os.environ) -> tuple[Program, ...]:
+    """Workers of the stages that run only because this environment has set them up."""
+    return tuple(_worker(stage) for stage in pipeline.running(env) if stage.needs is not None)
+
+
+def expected_groups(env: Mapping[str, str] = os.environ) -> Mapping[str, tuple[str, ...]]:
+    """Consumer group → topics, of every stage that must run here: one that was never started is seen to lag."""
+    return {stage.group: stage.reads for stage in pipeline.running(env)}

@@ -11,9 +11,9 @@ from confluent_kafka import KafkaException
 from ops.lag.client import BrokerAwayError
 from ops.lag.clinical.figures import ClinicalFigures
 from ops.lag.clinical.monitor import ClinicalMonitor
-from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.monitor import LagMonitor
 from ops.lag.view import View
+from ops.system.programs import expected_groups
 from ops.watch.snapshot import History, Snapshot
 from schemas.errors import RegistryUnavailableError
 
@@ -23,7 +23,7 @@ class LiveSystem:
 
     def __init__(self, bootstrap_servers: str, registry_url: str, groups: str = "vigia-.*") -> None:
         # Topics of other systems on the same cluster would only cost time.
-        self._lag = LagMonitor(bootstrap_servers, topics=r"vigia\..*", groups=groups, expected=PIPELINE_GROUPS)
+        self._lag = LagMonitor(bootstrap_servers, topics=r"vigia\..*", groups=groups, expected=expected_groups())
         self._clinical = ClinicalMonitor(bootstrap_servers, registry_url)
         self._history = History()
 

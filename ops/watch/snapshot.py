@@ -9,9 +9,9 @@ from typing import Any
 
 from ops.lag.clinical.figures import ClinicalFigures, Waiting
 from ops.lag.clinical.unanswered import Unanswered
-from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.figures import Figures, GroupLag
 from ops.lag.table import as_mapping, summed
+from ops.system.programs import expected_groups
 
 #: Refreshes a sparkline shows, one a second.
 HISTORY = 60
@@ -98,7 +98,7 @@ def _escalation(one: Unanswered, now: float) -> Mapping[str, Any]:
 
 
 def _in_order(groups: Iterable[str]) -> Sequence[str]:
-    ours = list(PIPELINE_GROUPS)
+    ours = list(expected_groups())
     return sorted(groups, key=lambda group: (ours.index(group) if group in ours else len(ours), group))
 
 

@@ -20,12 +20,13 @@ from schemas.envelope.dead_letter import origin_of
 from schemas.envelope.partitioner import partition_of_case
 from streams import topics
 from streams.audit.decoding import FactReader, Schemas
-from streams.audit.facts import COVERED, EntryFact, RecordFact, Unreadable, case_in_key
+from streams.audit.facts import EntryFact, RecordFact, Unreadable, case_in_key
 from streams.audit.limits import Limits
 from streams.audit.report import Kind, Report
 from streams.audit.verifier import ChainVerifier
 from streams.broker.cluster import Cluster, spans
 from streams.broker.read import Place, Progress, Span, UnreadableError
+from streams.pipeline import ANSWERED_BY, COVERED, REMARKED_ONLY
 
 #: Bytes that verification keeps of a record and of an entry (tests/unit/audit/test_memory.py holds them to it).
 BYTES_A_RECORD, BYTES_AN_ENTRY = 300, 450
@@ -33,15 +34,6 @@ BYTES_A_RECORD, BYTES_AN_ENTRY = 300, 450
 MEMORY_BYTES = 1 << 30
 #: A case may have waited so long before it was taken up; by that its record is older than the entry about it.
 WAITED_MS = topics.DAY_MS
-
-#: Topic → consumer group of the stage that reads it.
-READERS: Mapping[str, str] = {
-    topics.CASES_EMERGENCY: "vigia-inference-emergency",
-    topics.CASES_ROUTINE: "vigia-inference-routine",
-    topics.INFERENCES: "vigia-grading",
-    topics.GRADINGS: "vigia-escalation",
-    topics.ACKNOWLEDGEMENTS: "vigia-escalation",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +84,7 @@ class Auditor:
     ) -> Report:
         cluster = self._cluster
         audit = self._places(topics.AUDIT, counts, number)
-        events = [place for topic in COVERED for place in self._places(topic, counts, number)]
+        events = [place for topic in (*COVERED, *REMARKED_ONLY) for place in self._places(topic, counts, number)]
         settled = cluster.committed_ends(audit)
         starts, written = cluster.starts(events), cluster.written_ends(events)
         cluster.wait_until_committed(written)
@@ -126,9 +118,9 @@ class Auditor:
         return counts
 
     def _places(self, topic: str, counts: Mapping[str, int], number: int | None) -> list[Place]:
-        """The partitions to read; of the dead letters always all, since their keys may be anything."""
+        """The partitions to read; always all of a topic that is not keyed by case."""
         numbers = range(counts.get(topic, 0))
-        if number is not None and topic != topics.DEAD_LETTERS:
+        if number is not None and topic != topics.DEAD_LETTERS and topic not in REMARKED_ONLY:
             numbers = range(number, number + 1) if number in numbers else range(0)
         return [(self._prefix + topic, at) for at in numbers]
 
@@ -138,12 +130,15 @@ class Auditor:
     def _taken_up(self, events: Iterable[Place]) -> dict[Place, int]:
         by_group: dict[str, list[Place]] = {}
         for place in events:
-            if (group := READERS.get(self._name(place[0]))) is not None:
+            for group in ANSWERED_BY.get(self._name(place[0]), ()):
                 by_group.setdefault(group, []).append(place)
         found: dict[Place, int] = {}
         for group, places in by_group.items():
-            for (topic, number), offset in self._cluster.committed_positions(group, places).items():
-                found[self._name(topic), number] = offset
+            positions = self._cluster.committed_positions(group, places)
+            for place in places:
+                # Only what all of its readers have read past must have led to all of their entries.
+                name, offset = (self._name(place[0]), place[1]), positions.get(place, 0)
+                found[name] = min(offset, found.get(name, offset))
         return found
 
     def _kept_since(self, starts: Mapping[Place, int]) -> dict[str, int]:
@@ -172,6 +167,9 @@ class Auditor:
                 if topic == topics.DEAD_LETTERS:
                     raw = origin_of(key, value, dict(message.headers() or ()), at[2])
                     fact = facts.dead_letter(*at, raw, value)
+                elif topic in REMARKED_ONLY:
+                    yield facts.record(topic, *at, key, value)
+                    continue
                 elif wanted.may_hold(key):
                     fact = facts.record(topic, *at, key, value)
                 else:

@@ -18,6 +18,7 @@ from schemas.errors import UndecodableError
 from schemas.serde import schema_id_of
 from streams import topics
 from streams.audit.facts import INTERNAL, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
+from streams.pipeline import REMARKED_ONLY
 
 #: Bytes before the Avro in a record value.
 _HEADER = 5
@@ -151,6 +152,9 @@ def _followers(datum: Mapping[str, Any]) -> int:
 
 def _subject(entry: Mapping[str, Any]) -> bytes | None:
     """Event id of the answer that the entry speaks of; None where it is the entry's own."""
+    if entry["topic"] in REMARKED_ONLY:
+        # Of an order: the entry is one of many that an order leads to, and has an id of its own.
+        return uuid_bytes(entry["source_event_id"])
     if entry["stage"] != "acknowledgement" or "ack_event_id" not in entry["attributes"]:
         return None
     return UUID(entry["attributes"]["ack_event_id"]).bytes

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from streams import topics
+from streams import pipeline
 
 #: Topics in which the pipeline writes what it decided.
-INTERNAL = frozenset({topics.INFERENCES, topics.GRADINGS, *topics.ESCALATIONS.values()})
+INTERNAL = frozenset(pipeline.DECISIONS)
 #: Topics in which others write.
-INTO = frozenset({*topics.CASES.values(), topics.ACKNOWLEDGEMENTS})
-#: Every topic whose records the chain covers.
-COVERED: tuple[str, ...] = tuple(t.name for t in topics.ALL if t.name in INTERNAL | INTO | {topics.DEAD_LETTERS})
+INTO = frozenset(pipeline.INPUTS)
 
 
 class RecordFact(NamedTuple):

@@ -8,11 +8,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from streams import topics
-from streams.audit.facts import COVERED, EntryFact, RecordFact, Unreadable
+from streams.audit.facts import EntryFact, RecordFact, Unreadable
 from streams.audit.report import Finding, Kind, Report
+from streams.pipeline import COVERED, REMARKED_ONLY
 
 _PACKED = struct.Struct("<32s8s16s?Hqq")
-_INDEX = {topic: bytes([at]) for at, topic in enumerate(COVERED)}
+_TOPICS = (*COVERED, *REMARKED_ONLY)
+_INDEX = {topic: bytes([at]) for at, topic in enumerate(_TOPICS)}
 
 #: Suspicions kept until it is known which cases were erased; what comes after is counted as it is.
 SUSPECTS_KEPT = 100_000
@@ -85,14 +87,15 @@ class Records:
         for topic, packed in self._nameless:
             yield topic, None, [_place(packed)]
         for key in self._unclaimed:
-            topic = COVERED[key[0]]
-            yield topic, key[1:], self.versions(topic, key[1:])
+            topic = _TOPICS[key[0]]
+            if topic not in REMARKED_ONLY:
+                yield topic, key[1:], self.versions(topic, key[1:])
 
     def copies(self) -> Iterator[tuple[str, bytes, list[Place]]]:
         """Topic, event id and the records beyond the first, of every event that an entry speaks of."""
         for key, further in self._further.items():
             if key in self._claimed:
-                yield COVERED[key[0]], key[1:], [_place(packed) for packed in further]
+                yield _TOPICS[key[0]], key[1:], [_place(packed) for packed in further]
 
 
 class Suspects:

@@ -24,11 +24,12 @@ from schemas.events import (
 )
 from schemas.serde import Serde
 from streams import topics
-from streams.audit.facts import COVERED, INTO, case_in_key
+from streams.audit.facts import INTO, case_in_key
 from streams.audit.limits import ERASED
 from streams.broker.cluster import Cluster, spans
 from streams.broker.read import Place, UnreadableError
 from streams.broker.received import ReceivedEvent
+from streams.pipeline import COVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,18 +21,8 @@ from streams.audit.facts import INTERNAL, INTO, EntryFact, RecordFact, Unreadabl
 from streams.audit.limits import ERASED, REDRIVEN, Limits
 from streams.audit.report import Kind, Report
 from streams.audit.store import Place, Records, Suspects
+from streams.pipeline import ANSWERED_BY, REMARKED_ONLY, REMARKS, SETTLED, WRITERS
 
-#: The stage that writes the records of a topic, or the entries about them where others write the records.
-WRITERS: Mapping[str, PipelineStage] = {
-    **dict.fromkeys(topics.CASES.values(), PipelineStage.INGEST),
-    topics.INFERENCES: PipelineStage.INFERENCE,
-    topics.GRADINGS: PipelineStage.GRADING,
-    **dict.fromkeys(topics.ESCALATIONS.values(), PipelineStage.ESCALATION),
-    topics.ACKNOWLEDGEMENTS: PipelineStage.ACKNOWLEDGEMENT,
-    topics.DEAD_LETTERS: PipelineStage.QUARANTINE,
-}
-#: Stages that may remark on a record that another one wrote (a notification sent).
-REMARKS = frozenset({PipelineStage.NOTIFICATION, PipelineStage.CONTROL})
 _STAGES: Mapping[str, bytes] = {stage.value: bytes([at]) for at, stage in enumerate(PipelineStage)}
 
 
@@ -56,10 +46,13 @@ class ChainVerifier:
 
     def record(self, fact: RecordFact) -> None:
         """Take in a record."""
-        self._report.records[fact.topic] += 1
         place = self._records.add(fact)
-        if fact.topic == topics.INFERENCES and fact.event_id is not None:
-            self._await(1, fact.topic, fact.event_id, place)
+        if fact.topic in REMARKED_ONLY:
+            return
+        self._report.records[fact.topic] += 1
+        # How many entries follow from a grading is told by the entry on it.
+        if fact.topic in INTERNAL and fact.topic != topics.GRADINGS and fact.event_id is not None:
+            self._await(len(ANSWERED_BY.get(fact.topic, ())), fact.topic, fact.event_id, place)
 
     def tombstone(self, fact: Unreadable) -> None:
         """Take in the deletion of an audit entry."""
@@ -117,10 +110,10 @@ class ChainVerifier:
                 return False
             self._report.redriven += 1
             self._redriven[fact.topic, fact.output] += 1
-        elif fact.stage == PipelineStage.ESCALATION and fact.topic == topics.GRADINGS and fact.input == fact.output:
-            # A demand merged into one that stands: it leads to its grading, and has no record of its own.
+        elif fact.stage in SETTLED.get(fact.topic, ()) and fact.input == fact.output:
+            # It leads to the record that it answers, and has none of its own.
             pass
-        elif writer is None or fact.stage not in REMARKS:
+        elif fact.stage not in REMARKS.get(fact.topic, ()):
             self._suspects.entry(Kind.ENTRY_FOREIGN, fact, f"the {fact.stage} stage writes no entry on {fact.topic}")
             return False
         else:
@@ -148,7 +141,10 @@ class ChainVerifier:
 
     def _remark(self, fact: EntryFact) -> None:
         versions = self._records.versions(fact.topic, fact.subject)
-        if not versions:
+        if not versions and fact.topic in REMARKED_ONLY:
+            # Compaction keeps the newest order only.
+            self._report.expired += 1
+        elif not versions:
             self._missing(fact, fact.topic)
         elif all(place.digest != fact.output for place in versions):
             self._suspects.entry(Kind.ENTRY_CHANGED, fact, "its hash is not that of the record it remarks on")
@@ -163,7 +159,7 @@ class ChainVerifier:
 
     def _link(self, fact: EntryFact) -> None:
         if fact.input is None:
-            root = fact.topic in INTO
+            root = fact.topic in INTO or fact.topic in REMARKED_ONLY
         else:
             # What was quarantined as it came is a beginning; what the pipeline itself wrote must have one before it.
             root = fact.stage == PipelineStage.QUARANTINE and fact.input == fact.output and fact.origin not in INTERNAL

@@ -20,9 +20,9 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import AuditEntry, PipelineStage
 from schemas.serde import Serde
 from streams import topics
-from streams.audit.auditor import READERS
 from streams.audit.limits import REDRIVEN
 from streams.dead_letters.read import MOST_REDRIVES, Audited, DeadLetter, DeadLetters
+from streams.pipeline import READERS
 
 #: A record that failed so often will fail again: what broke it must be mended first.
 MAX_ATTEMPTS = 3

@@ -22,17 +22,8 @@ from aiokafka import TopicPartition as ProducerPartition
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from streams import topics
+from streams.pipeline import WRITTEN
 
-#: What a stage may write to, besides its state and its group's offsets.
-WRITTEN = (
-    topics.INFERENCES,
-    topics.GRADINGS,
-    *topics.ESCALATIONS.values(),
-    topics.ACKNOWLEDGEMENTS,
-    topics.DEAD_LETTERS,
-    topics.AUDIT,
-)
 TIMEOUT_S = 30.0
 
 

@@ -43,7 +43,7 @@ from streams.runtime.state import NumberState
 from streams.stages.escalation.stage import EscalationStage
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.grading.stage import GradingStage
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 from tests.services import KafkaService, RegistryService
 
 #: Two tell as much as four of what lies where, in half the time.

@@ -19,11 +19,11 @@ from streams import topics
 from streams.images.store import ImageStore
 from streams.serving.judge import Verdict
 from streams.settings import Settings
-from streams.stages.build import load_predictor
 from streams.stages.escalation.stage import demanded
 from streams.stages.grading.events import graded
+from streams.stages.inference.build import load_predictor
 from streams.stages.inference.events import inference_event
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 
 
 class Done(NamedTuple):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ops.lag.clinical.unanswered import Unanswered
+from streams import pipeline
 
-STEPS = ("inference", "grading", "escalation")
+STEPS = tuple(pipeline.STEPS)
 LANES = ("emergency", "routine")
 #: Most pressing first.
 PRIORITIES = ("emergency", "urgent", "high", "medium", "low")

@@ -17,6 +17,7 @@ from ops.lag.positions import next_read
 from ops.lag.view import View
 from schemas.registry import Registry
 from streams import topics
+from streams.pipeline import STAGES
 
 #: Open escalations are looked for this far back: the longest deadline is 48 h, raised again every 4 h at the slowest,
 #: so an open one has been published again within it, several times over.
@@ -41,12 +42,7 @@ class Sources:
 
 
 PIPELINE = Sources(
-    steps=(
-        ("inference", "vigia-inference-emergency", topics.CASES_EMERGENCY),
-        ("inference", "vigia-inference-routine", topics.CASES_ROUTINE),
-        ("grading", "vigia-grading", topics.INFERENCES),
-        ("escalation", "vigia-escalation", topics.GRADINGS),
-    ),
+    steps=tuple((stage.package, stage.group, topic) for stage in STAGES for topic in stage.passes),
     escalations=frozenset(topics.ESCALATIONS.values()),
     audit=topics.AUDIT,
 )

@@ -10,7 +10,7 @@ from streams.clinical.context import read_context
 from streams.clinical.decide import decide
 from streams.clinical.decision import Decision
 from streams.clinical.lesions import RawFinding
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 
 MINUTE, HOUR = 60, 3600
 

@@ -20,7 +20,7 @@ from schemas.events import (
 from streams.clinical.clock import open_escalation
 from streams.clinical.decision import Decision
 from streams.clinical.escalations import OpenEscalation
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 from tests.unit.clinical.cases import decision
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

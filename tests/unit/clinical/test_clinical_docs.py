@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ops.commands.grade import grade_case
 from ops.commands.policy import markdown_rules, policy
 from streams.clinical.decision import Decision
-from streams.stages.policy_file import packaged_policy, parse_policy
+from streams.stages.policy.file import packaged_policy, parse_policy
 
 DOC = (Path(__file__).parents[3] / "docs" / "clinical.md").read_text("utf-8")
 BOUNDARIES = (0.499, 0.5, 0.599, 0.6, 0.699, 0.7)

@@ -13,7 +13,7 @@ from schemas.events import StageClass as Stage
 from streams.clinical.decide import decide, decide_lesions, decide_problem
 from streams.clinical.lesions import RawFinding
 from streams.clinical.policy import Problem
-from streams.stages.policy_file import packaged_policy, parse_policy
+from streams.stages.policy.file import packaged_policy, parse_policy
 from tests.unit.clinical.strategies import (
     CLASSES,
     RISKS,

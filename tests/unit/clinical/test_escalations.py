@@ -14,7 +14,7 @@ from schemas.events import Lane, PatientContext
 from streams.clinical.decide import decide
 from streams.clinical.escalations import EscalationStateError, OpenEscalation
 from streams.clinical.lesions import RawFinding
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 from tests.unit.clinical.cases import decision
 from tests.unit.clinical.escalations import LADDER, START, opened
 from tests.unit.clinical.strategies import contexts, measured

@@ -20,7 +20,7 @@ from schemas.events import EscalationType, Lane, ModelStatus, ReviewPriority, Se
 from streams.clinical.context import FIELDS
 from streams.clinical.decision import Decision
 from streams.clinical.policy.values import SOURCES
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "grade.schema.json").read_text("utf-8"))

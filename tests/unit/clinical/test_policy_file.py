@@ -18,7 +18,7 @@ from schemas.events import StageClass as Stage
 from streams.clinical.decide import decide
 from streams.clinical.lesions import RawFinding
 from streams.clinical.policy import Policy, PolicyError, read_policy
-from streams.stages.policy_file import load_policy, packaged_policy, parse_policy
+from streams.stages.policy.file import load_policy, packaged_policy, parse_policy
 from tests.unit.clinical.strategies import CLASSES, assert_not_milder
 
 TEXT = files("streams.clinical.policy").joinpath("default.yaml").read_text("utf-8")

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from schemas.events import EscalationType, ReviewPriority, Severity, StageClass
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 from tests.unit.clinical.cases import HOUR, MINUTE, asked, codes, decision, reasons, reasons_of
 
 INJURIES = ("stage_1", "stage_2", "stage_3", "stage_4", "unstageable", "dtpi")

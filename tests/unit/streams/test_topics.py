@@ -6,6 +6,7 @@ import pytest
 
 from schemas.events import EscalationEvent, EscalationType, Lane
 from streams import topics
+from streams.pipeline import StageDeclaration
 from streams.runtime.state import SEEN_FOR_S
 from streams.topics import ALL, BY_NAME, Flow, min_insync_replicas, state_topic
 
@@ -42,7 +43,7 @@ def test_what_is_deleted_rolls_its_segments_within_the_retention(topic: topics.T
 
 
 def test_marks_of_events_seen_outlive_the_time_for_which_they_count() -> None:
-    topic = state_topic("any", only_seen=True)
+    topic = state_topic(StageDeclaration(name="any", package="any", reads=()))
     assert topic.compacted
     assert (topic.retention_ms or 0) > SEEN_FOR_S * 1000
 

@@ -39,7 +39,7 @@ from streams.runtime import dead_letter
 from streams.runtime.records import Problem
 from streams.stages.grading.events import grading_event
 from streams.stages.grading.quarantine import Quarantine
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PICTURE = "ab" * 32

@@ -33,7 +33,7 @@ from schemas.events import (
 from streams.clinical.clock import open_escalation
 from streams.clinical.decide import decide
 from streams.stages.grading.events import grading_event
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 IMAGE = ImageReference(uri="file:///x", sha256="0" * 64, size_bytes=1, media_type="image/jpeg")

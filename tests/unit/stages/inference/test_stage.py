@@ -22,7 +22,7 @@ from streams.runtime.records import Input, Result
 from streams.serving.judge import Judge
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.stage import InferenceStage
-from streams.stages.policy_file import load_policy
+from streams.stages.policy.file import load_policy
 
 
 class Oracle:

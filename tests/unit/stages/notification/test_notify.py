@@ -26,7 +26,7 @@ from streams.stages.notification.delivery import KEY_HEADER, deliver
 from streams.stages.notification.message import message
 from streams.stages.notification.stage import NotificationStage
 from streams.stages.notification.targets import Targets, TargetsError, load_targets
-from streams.stages.policy_file import packaged_policy
+from streams.stages.policy.file import packaged_policy
 from tests.unit.clinical.cases import decision
 from tests.unit.clinical.escalations import opened
 
