@@ -25,7 +25,7 @@ from schemas.events import (
 )
 from streams.clinical.decide import decide
 from streams.clinical.policy import Policy
-from streams.runtime.records import Problem
+from streams.runtime.records import InputProblem
 from streams.stages.grading.events import grading_event
 from streams.stages.grading.quarantine import Quarantine
 from streams.topics import CASES
@@ -102,7 +102,7 @@ class Reference:
     def quarantine(self, raw: RawRecord, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:
         """What asks people to look at an input that went to the dead letters."""
         lane = next(lane for lane, topic in CASES.items() if topic == raw.topic)
-        asked = Quarantine(self.policy).grading(raw, case, Problem(reason=reason, detail=""), lane)
+        asked = Quarantine(self.policy).grading(raw, case, InputProblem(reason=reason, detail=""), lane)
         return asked if got is None else replace(asked, graded_at=got.graded_at)
 
 

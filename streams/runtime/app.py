@@ -6,23 +6,23 @@ Faust consumes, rebalances and drives; transactions, state and offsets are ours 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
 from aiokafka import AIOKafkaProducer
-from mode import get_logger
 from yarl import URL
 
 from streams import metrics
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
 from streams.runtime.stage import Stage
-from streams.runtime.state import NumberState, restore_numbers
+from streams.runtime.state import PartitionState, restore_partitions
 from streams.runtime.transport import Transport
 from streams.topics import MAX_DEAD_LETTER_BYTES
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: A dead worker's partitions move after this long. Shorter, and a pause of the machine looks like a death; the broker
 #: accepts no less than 6 s by default (`group.min.session.timeout.ms`).
@@ -50,7 +50,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.stage = stage
         self.stage_name = stage.name
         self.bootstrap_servers = bootstrap_servers
-        self.states: dict[int, NumberState] = {}
+        self.states: dict[int, PartitionState] = {}
         self.stage_loop = StageLoop(self, stage, serde)
         super().__init__(
             stage.group,
@@ -110,7 +110,7 @@ class StageApp(faust.App):  # type: ignore[misc]
                 return
 
     def new_transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
-        """A producer of its own for one partition number."""
+        """A producer of its own for one partition."""
         return AIOKafkaProducer(
             bootstrap_servers=[server.strip() for server in self.bootstrap_servers.split(",")],
             transactional_id=transactional_id,
@@ -124,26 +124,26 @@ class StageApp(faust.App):  # type: ignore[misc]
             retry_backoff_ms=10,
             request_timeout_ms=20_000,
             # Longer than a broker's restart, shorter than anyone's patience: until then a dead worker's open
-            # transaction hides what follows it. A new owner aborts it at once, so this is for numbers nobody takes.
+            # transaction hides what follows it. A new owner aborts it at once, so this is for partitions nobody takes.
             transaction_timeout_ms=20_000,
         )
 
-    async def restore_state(self, numbers: set[int]) -> None:
-        """Read the state of every number anew; called between fencing and the first read."""
+    async def restore_state(self, partitions: set[int]) -> None:
+        """Read the state of every partition anew; called between fencing and the first read."""
         self.states.clear()
         self.states.update(
-            await restore_numbers(self.bootstrap_servers, self.stage.state_topic, numbers, self.stage.new_state)
+            await restore_partitions(self.bootstrap_servers, self.stage.state_topic, partitions, self.stage.new_state)
         )
         self.stage_loop.on_restored()
-        self.stage.on_assigned({number: state.own for number, state in self.states.items()})
+        self.stage.on_assigned({partition: state.own for partition, state in self.states.items()})
 
     async def flush_outbox(self) -> None:
         """Carry out what is complete now, without waiting for the commit interval."""
         await self.consumer.transactions.flush()
 
-    def on_committed(self, number: int, batch: Batch) -> None:
+    def on_committed(self, partition: int, batch: Batch) -> None:
         """Called after each transaction."""
-        self.stage_loop.on_committed(number, batch)
+        self.stage_loop.on_committed(partition, batch)
         metrics.OUTBOX.labels(self.stage_name).set(self.outbox.waiting())
 
 

@@ -6,11 +6,11 @@ import time
 
 from schemas.envelope.dead_letter import PREFIX, attempt_of
 from schemas.envelope.raw import RawRecord
-from streams.runtime.records import Outgoing, Problem
+from streams.runtime.records import InputProblem, Outgoing
 from streams.topics import DEAD_LETTERS
 
 
-def dead_letter(raw: RawRecord, stage: str, problem: Problem, topic: str = DEAD_LETTERS) -> Outgoing:
+def dead_letter(raw: RawRecord, stage: str, problem: InputProblem, topic: str = DEAD_LETTERS) -> Outgoing:
     """The record for the dead-letter topic: key, value and headers untouched, ours added."""
     added = {
         "stage": stage,

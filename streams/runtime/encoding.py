@@ -1,4 +1,4 @@
-"""From a stage's result to the bytes of a transaction: every output with its audit entry, in one place.
+"""From a stage's result to the bytes of a transaction: every output with its audit entry.
 
 No stage can forget its audit, because no stage writes it.
 """
@@ -12,7 +12,7 @@ from schemas.envelope.audit import audit_key, sha256_hex
 from schemas.envelope.partitioner import partition_of_case
 from schemas.envelope.raw import RawRecord
 from schemas.events import AuditEntry
-from streams.runtime.records import Forward, Input, Noted, Outgoing, Output, Result, StateChange
+from streams.runtime.records import AuditNote, Forward, Input, Outgoing, Output, Result, StateChange
 from streams.topics import AUDIT
 
 
@@ -32,7 +32,7 @@ class ResultEncoder:
         #: Partitions of every topic; the worker sets it from the broker's own metadata.
         self.partitions = 1
 
-    def records(self, given: Input, result: Result) -> list[Outgoing]:
+    def records(self, record: Input, result: Result) -> list[Outgoing]:
         """All records of one input's result, in the order of its parts: outputs, audit, state, forwarded."""
         now = datetime.now(UTC)
         records: list[Outgoing] = []
@@ -42,16 +42,16 @@ class ResultEncoder:
             key = str(event.case_id).encode()
             partition = partition_of_case(event.case_id.bytes, self.partitions)
             records.append(Outgoing(output.topic, key, value, partition=partition))
-            records.append(self._audit(self._entry(given, output, value, now)))
-        records.extend(self._audit(self._noted(noted, now)) for noted in result.noted)
-        records.extend(self.state_record(change, given.raw.partition) for change in result.state)
+            records.append(self._audit(self._entry(record, output, value, now)))
+        records.extend(self._audit(self._note(note, now)) for note in result.notes)
+        records.extend(self.state_record(change, record.raw.partition) for change in result.state)
         if result.forward is not None:
-            records.append(_forwarded(given.raw, result.forward))
+            records.append(_forwarded(record.raw, result.forward))
         return records
 
-    def state_record(self, change: StateChange, number: int) -> Outgoing:
-        """A state change on the state topic's partition of the same number; a removed key is a tombstone."""
-        return Outgoing(self._state_topic, change.key, change.value, partition=number)
+    def state_record(self, change: StateChange, partition: int) -> Outgoing:
+        """A state change on `partition` of the state topic; a removed key is a tombstone."""
+        return Outgoing(self._state_topic, change.key, change.value, partition=partition)
 
     def _audit(self, entry: AuditEntry) -> Outgoing:
         key = audit_key(entry.case_id, entry.stage, entry.event_id)
@@ -60,7 +60,7 @@ class ResultEncoder:
         return Outgoing(AUDIT, key, self._serde.encode(entry, AUDIT), partition=partition)
 
     @staticmethod
-    def _entry(given: Input, output: Output, value: bytes, now: datetime) -> AuditEntry:
+    def _entry(record: Input, output: Output, value: bytes, now: datetime) -> AuditEntry:
         event: Any = output.event
         return AuditEntry(
             event_id=event.event_id,
@@ -70,7 +70,7 @@ class ResultEncoder:
             topic=output.topic,
             outcome=output.outcome,
             source_event_id=getattr(event, "source_event_id", None),
-            input_hash=output.parent_hash or given.hash,
+            input_hash=output.parent_hash or record.hash,
             output_hash=sha256_hex(value),
             model_version=getattr(event, "model_version", None),
             policy_version=getattr(event, "policy_version", None),
@@ -78,20 +78,20 @@ class ResultEncoder:
         )
 
     @staticmethod
-    def _noted(noted: Noted, now: datetime) -> AuditEntry:
+    def _note(note: AuditNote, now: datetime) -> AuditEntry:
         return AuditEntry(
-            event_id=noted.event_id,
-            case_id=noted.case_id,
-            stage=noted.stage,
+            event_id=note.event_id,
+            case_id=note.case_id,
+            stage=note.stage,
             decided_at=now,
-            topic=noted.topic,
-            outcome=noted.outcome,
-            source_event_id=noted.source_event_id,
-            input_hash=noted.parent_hash,
-            output_hash=noted.output_hash,
+            topic=note.topic,
+            outcome=note.outcome,
+            source_event_id=note.source_event_id,
+            input_hash=note.parent_hash,
+            output_hash=note.output_hash,
             model_version=None,
             policy_version=None,
-            attributes=noted.attributes,
+            attributes=note.attributes,
         )
 
 

@@ -7,13 +7,12 @@ so nothing may raise but what shall end the process.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from mode import get_logger
 
 from schemas.envelope.audit import sha256_hex
 from schemas.envelope.dead_letter import case_id_of, event_id_of
@@ -24,12 +23,12 @@ from streams import metrics
 from streams.runtime import dead_letter
 from streams.runtime.encoding import ResultEncoder
 from streams.runtime.outbox import Batch
-from streams.runtime.records import Input, Noted, Outgoing, Problem, Result
+from streams.runtime.records import AuditNote, Input, InputProblem, Outgoing, Result
 from streams.runtime.retry import Deadline, until_deadline
 from streams.runtime.stage import Stage, failure
 from streams.topics import DEAD_LETTERS
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Completed inputs the outbox may hold before the loop waits for a transaction: a bound on memory when the broker is
 #: slow, well above what a commit interval gathers.
@@ -57,7 +56,7 @@ class StageLoop:
         self._flushing: set[asyncio.Task[None]] = set()
 
     def on_restored(self) -> None:
-        """Partitions were dealt anew: what was on its way under the last assignment will be read again by its owner."""
+        """Partitions were assigned anew: what was on its way under the last assignment is read again."""
         self._flights.clear()
 
     async def process(self, events: Sequence[Any]) -> None:
@@ -69,9 +68,9 @@ class StageLoop:
         metrics.BATCH.labels(self._stage.name).observe(len(fresh))
         decoded = [await self._decode(raw) for raw, _ in fresh]
         results = await self._results(decoded)
-        for (raw, generation), given, result in zip(fresh, decoded, results, strict=True):
-            event = given.event if isinstance(given, Input) else None
-            records = self._records(raw, given, result)
+        for (raw, generation), record, result in zip(fresh, decoded, results, strict=True):
+            event = record.event if isinstance(record, Input) else None
+            records = self._records(raw, record, result)
             if self._app.outbox.complete(raw.partition, generation, raw.topic, raw.offset, records):
                 flights = self._flights.setdefault((raw.topic, raw.partition), deque())
                 flights.append(_Flight(raw.offset, taken_up, event))
@@ -81,30 +80,32 @@ class StageLoop:
     def _expected(self, events: Sequence[Any]) -> list[tuple[RawRecord, int]]:
         """The inputs that are ours and new, in order."""
         fresh: list[tuple[RawRecord, int]] = []
-        first: set[tuple[str, int, int]] = set()
+        met: set[tuple[str, int, int]] = set()
         for event in events:
             message = event.message
-            place = (message.topic, message.partition, message.offset)
-            if place not in first and self._app.outbox.expects(
+            position = (message.topic, message.partition, message.offset)
+            if position not in met and self._app.outbox.expects(
                 message.partition, message.generation_id, message.topic, message.offset
             ):
-                first.add(place)
+                met.add(position)
                 fresh.append((_raw(message), message.generation_id))
         return fresh
 
-    async def _decode(self, raw: RawRecord) -> Input | Problem:
+    async def _decode(self, raw: RawRecord) -> Input | InputProblem:
         try:
             event = await self._decode_value(raw)
         except UndecodableError as error:
-            return Problem(reason="undecodable", detail=str(error), system=True)
+            return InputProblem(reason="undecodable", detail=str(error), system=True)
         except InvalidEventError as error:
-            return Problem(reason="invalid_event", detail=str(error))
+            return InputProblem(reason="invalid_event", detail=str(error))
         except RegistryUnavailableError:
-            return Problem(
+            return InputProblem(
                 reason="registry_unavailable", detail="the schema registry did not answer in time", system=True
             )
         if not isinstance(event, self._stage.accepts):
-            return Problem(reason="unexpected_event", detail=f"a {type(event).__name__} on this topic", system=True)
+            return InputProblem(
+                reason="unexpected_event", detail=f"a {type(event).__name__} on this topic", system=True
+            )
         return Input(raw=raw, event=event, hash=sha256_hex(raw.value), state=self._app.states.get(raw.partition))
 
     async def _decode_value(self, raw: RawRecord) -> Any:
@@ -128,78 +129,78 @@ class StageLoop:
             registry_up.set(0)
             raise
 
-    async def _results(self, decoded: Sequence[Input | Problem]) -> list[Result]:
+    async def _results(self, decoded: Sequence[Input | InputProblem]) -> list[Result]:
         """One result for each, in order: duplicates give an empty one, problems one that names the problem."""
         results: list[Result | None] = []
         wanted: list[Input] = []
-        for given in decoded:
-            if isinstance(given, Problem):
-                results.append(Result(problem=given))
-            elif self._stage.deduplicates and self._seen(given):
+        for record in decoded:
+            if isinstance(record, InputProblem):
+                results.append(Result(problem=record))
+            elif self._stage.deduplicates and self._seen(record):
                 metrics.DUPLICATES.labels(self._stage.name).inc()
                 results.append(Result())
             else:
                 results.append(None)
-                wanted.append(given)
-        processed = iter(await self._process_wanted(wanted))
-        complete = [next(processed) if result is None else result for result in results]
+                wanted.append(record)
+        handled = iter(await self._handle_wanted(wanted))
+        complete = [next(handled) if result is None else result for result in results]
         if self._stage.deduplicates:
             self._forget_failed(decoded, complete)
         return complete
 
-    async def _process_wanted(self, wanted: Sequence[Input]) -> Sequence[Result]:
+    async def _handle_wanted(self, wanted: Sequence[Input]) -> Sequence[Result]:
         if not wanted:
             return ()
         try:
-            results = await self._stage.process(wanted)
+            results = await self._stage.handle_batch(wanted)
         except Exception as error:
             # A batch that fails as a whole may have one bad input: each gets its own chance.
             if len(wanted) == 1:
                 return [Result(problem=failure(error, wanted[0].raw))]
-            return [(await self._process_wanted([given]))[0] for given in wanted]
+            return [(await self._handle_wanted([record]))[0] for record in wanted]
         if len(results) != len(wanted):
-            raise RuntimeError(f"{self._stage.name} gave {len(results)} results for {len(wanted)} inputs")
+            raise RuntimeError(f"{self._stage.name} made {len(results)} results of {len(wanted)} records")
         return results
 
-    def _seen(self, given: Input) -> bool:
-        if given.state.saw(given.event.event_id):
+    def _seen(self, record: Input) -> bool:
+        if record.state.saw(record.event.event_id):
             return True
         # Marked at once, so that a second copy in the same batch is seen too; the change is written below.
-        given.state.mark_seen(given.event.event_id, int(time.time()))
+        record.state.mark_seen(record.event.event_id, int(time.time()))
         return False
 
-    def _forget_failed(self, decoded: Sequence[Input | Problem], results: Sequence[Result]) -> None:
+    def _forget_failed(self, decoded: Sequence[Input | InputProblem], results: Sequence[Result]) -> None:
         # What went to the dead letters was not processed: redriven, it must not be taken for a duplicate.
-        for given, result in zip(decoded, results, strict=True):
-            if isinstance(given, Input) and result.problem is not None:
-                given.state.seen.pop(given.event.event_id.bytes, None)
+        for record, result in zip(decoded, results, strict=True):
+            if isinstance(record, Input) and result.problem is not None:
+                record.state.seen.pop(record.event.event_id.bytes, None)
 
-    def _records(self, raw: RawRecord, given: Input | Problem, result: Result) -> list[Outgoing]:
+    def _records(self, raw: RawRecord, record: Input | InputProblem, result: Result) -> list[Outgoing]:
         try:
             if result.problem is None:
-                assert isinstance(given, Input)
-                return self.encoder.records(given, result) + self._seen_record(given, result)
+                assert isinstance(record, Input)
+                return self.encoder.records(record, result) + self._seen_record(record, result)
         except Exception as error:
             result = Result(problem=failure(error, raw))
         assert result.problem is not None
-        return self._quarantined(raw, given, result.problem)
+        return self._quarantined(raw, record, result.problem)
 
-    def _seen_record(self, given: Input, result: Result) -> list[Outgoing]:
-        if not self._stage.deduplicates or not (result.outputs or result.noted):
+    def _seen_record(self, record: Input, result: Result) -> list[Outgoing]:
+        if not self._stage.deduplicates or not (result.outputs or result.notes):
             return []
-        change = given.state.mark_seen(given.event.event_id, int(time.time()))
-        return [self.encoder.state_record(change, given.raw.partition)]
+        change = record.state.mark_seen(record.event.event_id, int(time.time()))
+        return [self.encoder.state_record(change, record.raw.partition)]
 
-    def _quarantined(self, raw: RawRecord, given: Input | Problem, problem: Problem) -> list[Outgoing]:
+    def _quarantined(self, raw: RawRecord, record: Input | InputProblem, problem: InputProblem) -> list[Outgoing]:
         """The dead letter, its audit entry, and what asks a person to look. If even this fails, the process ends."""
         metrics.DEAD_LETTERS.labels(self._stage.name, problem.reason).inc()
         logger.warning("%s[%s]@%s to dead letters: %s", raw.topic, raw.partition, raw.offset, problem.reason)
-        event = given.event if isinstance(given, Input) else None
+        event = record.event if isinstance(record, Input) else None
         state = self._app.states.get(raw.partition)
         hashed = sha256_hex(raw.value)
         source = Input(raw=raw, event=event, hash=hashed, state=state)
         asked = self._stage.on_problem(raw, event, problem, state)
-        noted = Noted(
+        note = AuditNote(
             event_id=event_id_of(raw),
             case_id=case_id_of(raw),
             topic=DEAD_LETTERS,
@@ -214,26 +215,26 @@ class StageLoop:
                 "offset": str(raw.offset),
             },
         )
-        asked = Result(outputs=asked.outputs, noted=(*asked.noted, noted), state=asked.state)
+        asked = Result(outputs=asked.outputs, notes=(*asked.notes, note), state=asked.state)
         return [dead_letter.dead_letter(raw, self._stage.name, problem), *self.encoder.records(source, asked)]
 
-    async def _flush_if_due(self, decoded: Sequence[Input | Problem]) -> None:
+    async def _flush_if_due(self, decoded: Sequence[Input | InputProblem]) -> None:
         if self._app.outbox.waiting() >= OUTBOX_LIMIT:
             await self._app.flush_outbox()
-        elif any(isinstance(given, Problem) or _is_urgent(given.event) for given in decoded):
+        elif any(isinstance(record, InputProblem) or _is_urgent(record.event) for record in decoded):
             # Not awaited: the next batch may begin while this one's transaction is on its way.
             task = asyncio.ensure_future(self._app.flush_outbox())
             self._flushing.add(task)
             task.add_done_callback(self._flushing.discard)
 
-    def on_committed(self, number: int, batch: Batch) -> None:
+    def on_committed(self, partition: int, batch: Batch) -> None:
         """Latencies of what a transaction has carried out."""
         now = time.time()
         stage = self._stage.name
-        for record in batch.records:
-            metrics.RECORDS_OUT.labels(stage, record.topic).inc()
+        for sent in batch.records:
+            metrics.RECORDS_OUT.labels(stage, sent.topic).inc()
         for topic, offset in batch.offsets.items():
-            flights = self._flights.get((topic, number))
+            flights = self._flights.get((topic, partition))
             while flights and flights[0].offset < offset:
                 flight = flights.popleft()
                 metrics.STAGE.labels(stage).observe(now - flight.taken_up)

@@ -12,7 +12,7 @@ from schemas.events import Event, PipelineStage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A consumed record with its decoded event and the `NumberState` of its partition number."""
+    """A consumed record with its decoded event and the `PartitionState` of its partition."""
 
     raw: RawRecord
     event: Any
@@ -39,8 +39,8 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """An audit entry about a record that this stage did not produce (an ingested case, an acknowledgement taken)."""
+class AuditNote:
+    """An audit entry about a record that this stage did not produce (a case that came in, an acknowledgement)."""
 
     event_id: Any
     case_id: Any
@@ -55,7 +55,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A new value for a key of the partition number's state; None removes the key."""
+    """A new value for a key of the partition's state; None removes the key."""
 
     key: bytes
     value: bytes | None
@@ -70,7 +70,7 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class InputProblem:
     """Why an input cannot be processed: it goes to the dead letters and a person is asked to look.
 
     `reason` is a code (bounded, used as a metric label); `detail` one line without patient data; `system` asks for
@@ -87,10 +87,10 @@ class Result:
     """What a stage makes of one input; all of it becomes visible in one transaction with the input's offset."""
 
     outputs: Sequence[Output] = ()
-    noted: Sequence[Noted] = ()
+    notes: Sequence[AuditNote] = ()
     state: Sequence[StateChange] = ()
     forward: Forward | None = None
-    problem: Problem | None = None
+    problem: InputProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Outgoing:
 
 
 class StageState(Protocol):
-    """State of one partition number, rebuilt from the state topic at every assignment."""
+    """State of one partition, rebuilt from the state topic at every assignment."""
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take over one entry of the state topic."""

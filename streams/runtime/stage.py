@@ -6,19 +6,17 @@ runtime makes it happen once.
 
 from __future__ import annotations
 
+import logging
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
-
-from mode import get_logger
+from typing import Any
 
 from schemas.envelope.raw import RawRecord
 from schemas.errors import ContractError
-from schemas.events import PipelineStage
-from streams.runtime.records import Input, Problem, Result, StageState
+from streams.runtime.records import Input, InputProblem, Result, StageState
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class NoState:
@@ -37,11 +35,10 @@ class Stage(ABC):
     inputs: tuple[str, ...]
     #: Records that may come on them; anything else is foreign, however well-formed.
     accepts: tuple[type, ...]
-    pipeline_stage: ClassVar[PipelineStage]
     #: An event that comes twice (same event id) is left out the second time.
     deduplicates: bool = False
-    #: Events a batch at most, and how long an incomplete batch waits for more. A longer wait is added to the latency of
-    #: every event after an idle spell; a shorter one wakes the loop more often.
+    #: Events per batch at most, and how long an incomplete batch waits for more. A longer wait is added to the latency
+    #: of every event after an idle spell; a shorter one wakes the loop more often.
     max_batch: int = 64
     within_s: float = 0.02
     #: How long one input may wait for something that is away (registry, image store) before a person is asked instead.
@@ -67,39 +64,42 @@ class Stage(ABC):
         """Let go of what `start` took."""
         return
 
-    def new_state(self, number: int) -> StageState:
-        """Empty state for a partition number that was just assigned."""
+    def new_state(self, partition: int) -> StageState:
+        """Empty state for a partition that was just assigned."""
         return NoState()
 
     def on_assigned(self, states: dict[int, Any]) -> None:
-        """The states of all numbers now held, restored."""
+        """The states of all partitions now held, restored."""
         return
 
-    async def process(self, inputs: Sequence[Input]) -> Sequence[Result]:
-        """One result for each input, in order. The default takes them one by one, in order, so that state is exact."""
-        return [await self.attempt(given) for given in inputs]
+    async def handle_batch(self, records: Sequence[Input]) -> Sequence[Result]:
+        """One result for each record, in order: what the runtime calls.
 
-    async def attempt(self, given: Input) -> Result:
-        """`handle`, with an exception turned into a problem: Faust would count the event as done and lose it."""
+        By default it calls `handle_safely` one by one, so that each record finds the state that the one before it left.
+        """
+        return [await self.handle_safely(record) for record in records]
+
+    async def handle_safely(self, record: Input) -> Result:
+        """What `handle` returns, or a problem for what it raised: Faust would count the event as done and lose it."""
         try:
-            return await self.handle(given)
+            return await self.handle(record)
         except Exception as error:
-            return Result(problem=failure(error, given.raw))
+            return Result(problem=failure(error, record.raw))
 
     @abstractmethod
-    async def handle(self, given: Input) -> Result:
-        """The result for one input."""
+    async def handle(self, record: Input) -> Result:
+        """The result for one record; it may raise. A stage implements this or overrides `handle_batch`."""
 
     @abstractmethod
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
         """What asks a person to look at an input that goes to the dead letters. `event` is None where undecodable."""
 
 
-def failure(error: Exception, raw: RawRecord) -> Problem:
-    """The problem for an exception that no rule foresaw. Its text may hold patient data, so only its type is told."""
+def failure(error: Exception, raw: RawRecord) -> InputProblem:
+    """The problem for an exception that no rule foresaw. Its text may hold patient data, so only its type is named."""
     # Where it happened helps the operator; the message of a foreign exception may quote what it choked on.
-    place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s[%s]@%s failed: %s\n%s", raw.topic, raw.partition, raw.offset, type(error).__name__, place)
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s[%s]@%s failed: %s\n%s", raw.topic, raw.partition, raw.offset, type(error).__name__, trace)
     if isinstance(error, ContractError):
-        return Problem(reason="invalid_event", detail=str(error)[:300])
-    return Problem(reason="stage_failed", detail=type(error).__name__, system=True)
+        return InputProblem(reason="invalid_event", detail=str(error)[:300])
+    return InputProblem(reason="stage_failed", detail=type(error).__name__, system=True)

@@ -1,4 +1,4 @@
-"""State of the partition numbers in a worker's hands: the stage's own, and the ids of events seen."""
+"""State of the partitions that a worker holds: the stage's own, and the ids of events seen."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SEEN, OWN = b"e", b"s"
 SEEN_FOR_S = 7 * 24 * 3600
 
 
-class NumberState:
-    """State of one partition number: `own` is the stage's, `seen` maps event ids to when they were processed."""
+class PartitionState:
+    """State of one partition: `own` is the stage's, `seen` maps event ids to when they were processed."""
 
     __slots__ = ("own", "seen")
 
@@ -52,20 +52,20 @@ def own_change(key: bytes, value: bytes | None) -> StateChange:
     return StateChange(key=OWN + key, value=value)
 
 
-async def restore_numbers(
-    bootstrap_servers: str, topic: str, numbers: set[int], new_state: Callable[[int], StageState]
-) -> dict[int, NumberState]:
-    """Fresh states of these numbers, read from the state topic in a thread."""
+async def restore_partitions(
+    bootstrap_servers: str, topic: str, partitions: set[int], new_state: Callable[[int], StageState]
+) -> dict[int, PartitionState]:
+    """Fresh states of these partitions, read from the state topic in a thread."""
     since = int(time.time()) - SEEN_FOR_S
 
-    def read() -> dict[int, NumberState]:
-        latest: dict[int, dict[bytes, bytes | None]] = {number: {} for number in numbers}
-        for number, key, value in read_state(bootstrap_servers, topic, numbers):
-            latest[number][key] = value
-        states = {number: NumberState(new_state(number)) for number in numbers}
-        for number, entries in latest.items():
+    def read() -> dict[int, PartitionState]:
+        latest: dict[int, dict[bytes, bytes | None]] = {partition: {} for partition in partitions}
+        for partition, key, value in read_state(bootstrap_servers, topic, partitions):
+            latest[partition][key] = value
+        states = {partition: PartitionState(new_state(partition)) for partition in partitions}
+        for partition, entries in latest.items():
             for key, value in entries.items():
-                states[number].restore(key, value, since)
+                states[partition].restore(key, value, since)
         return states
 
     return await asyncio.to_thread(read)

@@ -22,7 +22,7 @@ FULL_WAIT_S = 1.0
 
 
 class ConsumerThread(FaustConsumerThread):  # type: ignore[misc]
-    """The consumer thread, dealing whole partition numbers to workers."""
+    """The consumer thread, with our partition assignor."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         coordinator.install()

@@ -12,13 +12,12 @@ from typing import NoReturn
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from mode import get_logger
 
 from streams.runtime.app import StageApp, watch_lateness
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.topics import AUDIT
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: A graceful stop finishes the batch in hand and commits it; longer than the slowest batch, shorter than the ten
 #: seconds after which Docker loses patience and kills.
@@ -71,8 +70,8 @@ async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None =
     """Run the app until SIGTERM or SIGINT. Raises WorkerError when it crashes: a supervisor starts another."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
     if not await _broker_ready(app, stop):
         return
     lateness = asyncio.ensure_future(watch_lateness(app.stage_name))
@@ -111,14 +110,14 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
     """Wait until the broker answers and has the topics. False when asked to stop meanwhile."""
     admin = AdminClient({"bootstrap.servers": app.bootstrap_servers, "log_level": 0})
     wanted = {*app.stage.inputs, app.stage.state_topic, AUDIT}
-    told = False
+    warned = False
     while not stop.is_set():
         try:
             present = (await asyncio.to_thread(admin.list_topics, timeout=5)).topics
         except KafkaException:
-            if not told:
+            if not warned:
                 logger.warning("broker not reachable, waiting for it")
-                told = True
+                warned = True
             continue
         missing = wanted - set(present)
         if missing:
@@ -127,6 +126,6 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         if len(counts) != 1:
             raise WorkerError("the topics of this stage differ in their number of partitions; see: vigia topics check")
         count = counts.pop()
-        app.stage.partitions = app.stage_loop.encoder.partitions = CopartitionedAssignor.partitions = count
+        app.stage.partitions = app.stage_loop.encoder.partitions = CopartitionedAssignor.partition_count = count
         return True
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,8 +13,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from mode import get_logger
-
 from inference.findings import Finding, ImageProblem, ModelError
 from inference.predictor import Predictor
 from schemas.events import ModelStatus, ShadowFinding, StageClass
@@ -21,7 +20,7 @@ from streams import metrics
 from streams.serving.model_set import Change, LoadPredictor, ModelSet, load_set
 from streams.serving.rollout import Rollout
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Follows orders: called with what to do at a change; returns the standing orders. None in tests without a broker.
 FollowOrders = Callable[[Callable[[Rollout], None]], Rollout]

@@ -6,18 +6,17 @@ by half of each; a new set is loaded and warmed up beside the old one first.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
-
-from mode import get_logger
 
 from inference.findings import ModelError
 from inference.predictor import Predictor
 from streams import metrics
 from streams.serving.rollout import ACTIVE, CANARY, SHADOW, Order, Rollout, is_canary
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Loads a version, or the registry's active one for None. Raises ModelError.
 LoadPredictor = Callable[[str | None], Predictor]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
-from mode import get_logger
 
 from schemas.envelope.audit import sha256_hex
 from schemas.errors import ContractError
@@ -17,7 +17,7 @@ from schemas.serde import Serde
 from streams import topics
 from streams.serving.rollout import Rollout
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: How long a start waits for the standing orders. Without them the registry's default judges until they come.
 START_WITHIN_S = 15.0

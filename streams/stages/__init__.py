@@ -1,1 +1,1 @@
-"""The stages of the pipeline, a folder each: `stage.py` decides, `build.py` makes it from settings."""
+"""The stages of the pipeline, one folder each: `stage.py` decides, `build.py` makes it from settings."""

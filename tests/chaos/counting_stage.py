@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from schemas import ids
@@ -18,7 +18,7 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import AuditEntry, CaseEvent, PipelineStage
 from schemas.serde import Serde
 from streams.runtime.app import StageApp
-from streams.runtime.records import Input, Output, Problem, Result
+from streams.runtime.records import Input, InputProblem, Output, Result
 from streams.runtime.stage import Stage
 from streams.runtime.state import own_change
 from streams.runtime.worker import leave, serve
@@ -28,7 +28,7 @@ TOPICS = ((IN, CaseEvent), (IN_TOO, CaseEvent), (OUT, AuditEntry), ("vigia.audit
 
 
 class Counts:
-    """Events counted a case."""
+    """Events counted per case."""
 
     def __init__(self) -> None:
         self.of: dict[bytes, int] = {}
@@ -46,20 +46,19 @@ class CountingStage(Stage):
     name = "counting"
     inputs = (IN, IN_TOO)
     accepts = (CaseEvent,)
-    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.INFERENCE
     deduplicates = True
     restore_s = 0.0
 
-    def new_state(self, number: int) -> Counts:
+    def new_state(self, partition: int) -> Counts:
         # Called in the thread that reads the states, as reading itself is.
         time.sleep(self.restore_s)
         return Counts()
 
-    async def handle(self, given: Input) -> Result:
-        case: CaseEvent = given.event
+    async def handle(self, record: Input) -> Result:
+        case: CaseEvent = record.event
         if case.producer == "poison":
             raise RuntimeError("this event is poison")
-        counts: Counts = given.state.own
+        counts: Counts = record.state.own
         count = counts.of.get(case.case_id.bytes, 0) + 1
         counts.of[case.case_id.bytes] = count
         event = AuditEntry(
@@ -70,7 +69,7 @@ class CountingStage(Stage):
             topic=OUT,
             outcome="counted",
             source_event_id=case.event_id,
-            output_hash=given.hash,
+            output_hash=record.hash,
             attributes={"count": str(count), "producer": case.producer},
         )
         return Result(
@@ -78,7 +77,7 @@ class CountingStage(Stage):
             state=[own_change(case.case_id.bytes, count.to_bytes(8, "big"))],
         )
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
         return Result()
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -37,9 +37,9 @@ from schemas.serde import Serde
 from streams import topics
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
-from streams.runtime.records import Input, Noted, Output, Problem, Result
+from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
 from streams.runtime.stage import Stage
-from streams.runtime.state import NumberState
+from streams.runtime.state import PartitionState
 from streams.stages.escalation.stage import EscalationStage
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.grading.stage import GradingStage
@@ -55,7 +55,6 @@ class ScriptedInference(Stage):
     """Says what the case's producer asks for: `stage_3`, or that the picture is broken."""
 
     deduplicates = True
-    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.INFERENCE
     accepts = (CaseEvent,)
 
     def __init__(self, lane: Lane, quarantine: Quarantine) -> None:
@@ -65,10 +64,10 @@ class ScriptedInference(Stage):
         self.quarantine = quarantine
         self.repaired = False
 
-    async def handle(self, given: Input) -> Result:
-        case: CaseEvent = given.event
+    async def handle(self, record: Input) -> Result:
+        case: CaseEvent = record.event
         if case.producer == "broken" and not self.repaired:
-            return Result(problem=Problem(reason="hash_mismatch", detail="the picture is another one"))
+            return Result(problem=InputProblem(reason="hash_mismatch", detail="the picture is another one"))
         now = datetime.now(UTC)
         event = InferenceEvent(
             event_id=ids.derived_id(case.event_id, "inference", "test-1"),
@@ -86,18 +85,18 @@ class ScriptedInference(Stage):
             model_version="test-1",
             model_status=ModelStatus.JUDGED,
         )
-        received = Noted(
+        received = AuditNote(
             event_id=case.event_id,
             case_id=case.case_id,
-            topic=given.raw.topic,
+            topic=record.raw.topic,
             outcome=f"received:{self.lane.value}",
             stage=PipelineStage.INGEST,
-            output_hash=given.hash,
+            output_hash=record.hash,
         )
         judged = Output(topic=topics.INFERENCES, event=event, outcome="judged:stage_3", stage=PipelineStage.INFERENCE)
-        return Result(outputs=(judged,), noted=(received,))
+        return Result(outputs=(judged,), notes=(received,))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
         return self.quarantine.ask(raw, event, problem, self.lane)
 
 
@@ -193,11 +192,11 @@ class _Runner:
     def __init__(self, pipeline: AuditedPipeline, stage: Stage) -> None:
         self.pipeline, self.stage = pipeline, stage
         self.outbox = Outbox()
-        self.states: dict[int, NumberState] = {}
+        self.states: dict[int, PartitionState] = {}
         stage.partitions = PARTITIONS
         for number in range(PARTITIONS):
             self.outbox.assign(number, 1)
-            self.states[number] = NumberState(stage.new_state(number))
+            self.states[number] = PartitionState(stage.new_state(number))
         self.loop = StageLoop(self, stage, pipeline.serde)
         self.loop.encoder.partitions = PARTITIONS
         self.consumer = _consumer(pipeline.bootstrap_servers, stage.group)

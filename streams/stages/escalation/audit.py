@@ -10,30 +10,30 @@ from streams import topics
 from streams.clinical.acknowledgements import AckOutcome
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.ground_truth import compare
-from streams.runtime.records import Input, Noted
-from streams.stages.escalation.state import ACKNOWLEDGED_FOR, Standing
+from streams.runtime.records import AuditNote, Input
+from streams.stages.escalation.state import ACKNOWLEDGED_FOR, TrackedEscalation
 
 
-def merged(given: Input, new: OpenEscalation, standing: OpenEscalation) -> Noted:
+def merged(record: Input, new: OpenEscalation, current: OpenEscalation) -> AuditNote:
     """A demand that an open escalation already makes; it leads to its grading."""
-    return Noted(
+    return AuditNote(
         event_id=new.event.event_id,
         case_id=new.event.case_id,
         topic=topics.GRADINGS,
         outcome=f"merged:{new.event.type.value}",
         stage=PipelineStage.ESCALATION,
-        output_hash=given.hash,
-        parent_hash=given.hash,
+        output_hash=record.hash,
+        parent_hash=record.hash,
         source_event_id=new.event.source_event_id,
-        attributes=audit_attributes({"escalation_id": standing.escalation_id}),
+        attributes=audit_attributes({"escalation_id": current.escalation_id}),
     )
 
 
-def expired(ended: Standing) -> Noted:
+def expired(ended: TrackedEscalation) -> AuditNote:
     """An escalation that was acknowledged, never resolved, and is kept no longer."""
     event = ended.escalation.event
-    return Noted(
-        # An id of its own: under the event's stands what became of it when it was published.
+    return AuditNote(
+        # An id of its own: the event's id names the entry about its publishing.
         event_id=ids.derived_id(event.event_id, "expired", "1"),
         case_id=event.case_id,
         topic=topics.GRADINGS,
@@ -53,19 +53,21 @@ def expired(ended: Standing) -> Noted:
     )
 
 
-def acknowledged(given: Input, ack: AcknowledgementEvent, outcome: AckOutcome, standing: Standing | None) -> Noted:
+def acknowledged(
+    record: Input, ack: AcknowledgementEvent, outcome: AckOutcome, tracked: TrackedEscalation | None
+) -> AuditNote:
     """What became of an answer: it counts, or was refused and why; with a staging, what that says of the model's."""
     judged = outcome.true_stage is not None
-    return Noted(
+    return AuditNote(
         # What counts is written under the event's id. A refused or repeated one must not overwrite that entry, so it
-        # has an id of its own, made from where it lies.
-        event_id=ack.event_id if outcome.in_time is not None else event_id_of(given.raw),
+        # has an id of its own, made from its topic, partition and offset.
+        event_id=ack.event_id if outcome.in_time is not None else event_id_of(record.raw),
         case_id=ack.case_id,
         topic=topics.ACKNOWLEDGEMENTS,
         outcome=outcome.code.value,
         stage=PipelineStage.ACKNOWLEDGEMENT,
-        output_hash=given.hash,
-        parent_hash=None if standing is None else standing.record_hash,
+        output_hash=record.hash,
+        parent_hash=None if tracked is None else tracked.record_hash,
         source_event_id=ack.escalation_id,
         attributes=audit_attributes(
             {
@@ -76,7 +78,7 @@ def acknowledged(given: Input, ack: AcknowledgementEvent, outcome: AckOutcome, s
                 "refusal": outcome.refusal or None,
                 "model_stage": outcome.model_stage,
                 "true_stage": outcome.true_stage,
-                "model_version": standing.escalation.event.model_version if judged and standing is not None else None,
+                "model_version": tracked.escalation.event.model_version if judged and tracked is not None else None,
                 "agreement": compare(outcome.model_stage, outcome.true_stage).value if judged else None,
             }
         ),

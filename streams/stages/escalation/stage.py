@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from schemas import ids
 from schemas.envelope.audit import audit_attributes, sha256_hex
@@ -26,7 +26,7 @@ from streams.clinical.clock import MergeCode, advance, merge, on_tick, open_esca
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.ground_truth import compare
 from streams.clinical.policy import Policy
-from streams.runtime.records import Forward, Input, Noted, Output, Problem, Result, StateChange
+from streams.runtime.records import AuditNote, Forward, Input, InputProblem, Output, Result, StateChange
 from streams.runtime.stage import Stage
 from streams.stages.escalation import audit as entries
 from streams.stages.escalation.state import EscalationState
@@ -39,7 +39,7 @@ class _Published(NamedTuple):
 
     outputs: tuple[Output, ...] = ()
     state: tuple[StateChange, ...] = ()
-    noted: tuple[Noted, ...] = ()
+    notes: tuple[AuditNote, ...] = ()
 
 
 #: Escalations that one tick raises at most. A bound on the transaction and on how long the loop is held; when more are
@@ -48,12 +48,11 @@ MAX_RAISED = 500
 
 
 class EscalationStage(Stage):
-    """Joins gradings, acknowledgements and ticks; one state a partition number."""
+    """Joins gradings, acknowledgements and ticks; one state per partition."""
 
     name = "escalation"
     inputs = (topics.GRADINGS, topics.ACKNOWLEDGEMENTS, topics.TICKS)
     accepts = (GradingEvent, AcknowledgementEvent, TickEvent)
-    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.ESCALATION
     patience_s = 5.0
     within_s = 0.01
 
@@ -71,51 +70,51 @@ class EscalationStage(Stage):
         """Stop watching deadlines."""
         await self._ticker.stop()
 
-    def new_state(self, number: int) -> EscalationState:
+    def new_state(self, partition: int) -> EscalationState:
         """No open escalations yet."""
         return EscalationState()
 
     def on_assigned(self, states: dict[int, EscalationState]) -> None:
-        """Watch these numbers. What fell due while nobody held them is ticked at once."""
+        """Watch these partitions. What fell due while nobody held them is ticked at once."""
         self._ticker.watch(states)
 
-    async def handle(self, given: Input) -> Result:
+    async def handle(self, record: Input) -> Result:
         """A grading opens escalations, an acknowledgement stops one, a tick raises those that are due."""
-        state: EscalationState = given.state.own
-        match given.event:
+        state: EscalationState = record.state.own
+        match record.event:
             case GradingEvent() as grading:
-                return self._on_grading(given, grading, state)
+                return self._on_grading(record, grading, state)
             case AcknowledgementEvent() as ack:
-                return self._on_acknowledgement(given, ack, state)
+                return self._on_acknowledgement(record, ack, state)
             case TickEvent() as tick:
-                return self._on_tick(given, tick, state)
-        raise TypeError(type(given.event).__name__)
+                return self._on_tick(record, tick, state)
+        raise TypeError(type(record.event).__name__)
 
-    def _on_grading(self, given: Input, grading: GradingEvent, state: EscalationState) -> Result:
-        parts = [self._demand(given, grading, request, state) for request in grading.escalations]
+    def _on_grading(self, record: Input, grading: GradingEvent, state: EscalationState) -> Result:
+        parts = [self._demand(record, grading, request, state) for request in grading.escalations]
         return Result(
             outputs=tuple(output for part in parts for output in part.outputs),
             state=tuple(change for part in parts for change in part.state),
-            noted=tuple(noted for part in parts for noted in part.noted),
+            notes=tuple(note for part in parts for note in part.notes),
         )
 
     def _demand(
-        self, given: Input, grading: GradingEvent, request: EscalationRequest, state: EscalationState
+        self, record: Input, grading: GradingEvent, request: EscalationRequest, state: EscalationState
     ) -> _Published:
         new = demanded(self._policy, grading, request)
         if state.was_closed(new.escalation_id):
             # The same grading again, after people have dealt with what it asked.
             metrics.DUPLICATES.labels(self.name).inc()
             return _Published()
-        standing = state.for_demand(grading.case_id, request.type)
-        code, result = merge(None if standing is None else standing.escalation, new, event_id=ids.escalation_event_id)
+        tracked = state.for_demand(grading.case_id, request.type)
+        code, result = merge(None if tracked is None else tracked.escalation, new, event_id=ids.escalation_event_id)
         if code is MergeCode.MERGED:
-            assert standing is not None
-            return _merged(given, new, standing.escalation, state)
-        if standing is None:
-            return self._publish(result, state, f"escalated:{request.type.value}:0", given.hash)
-        gone = _closed(given, standing.escalation, state)
-        published = self._publish(result, state, f"superseded:{request.type.value}:{result.event.level}", given.hash)
+            assert tracked is not None
+            return _merged(record, new, tracked.escalation, state)
+        if tracked is None:
+            return self._publish(result, state, f"escalated:{request.type.value}:0", record.hash)
+        gone = _closed(record, tracked.escalation, state)
+        published = self._publish(result, state, f"superseded:{request.type.value}:{result.event.level}", record.hash)
         return published._replace(state=(*gone, *published.state))
 
     def _publish(
@@ -146,43 +145,43 @@ class EscalationStage(Stage):
         metrics.ESCALATIONS.labels(event.type.value, str(min(event.level, 9))).inc()
         return _Published(outputs=(output,), state=(state.put(escalation, sha256_hex(value)),))
 
-    def _on_tick(self, given: Input, tick: TickEvent, state: EscalationState) -> Result:
-        stamped = datetime.fromtimestamp(given.raw.timestamp_ms / 1000, UTC)
+    def _on_tick(self, record: Input, tick: TickEvent, state: EscalationState) -> Result:
+        stamped = datetime.fromtimestamp(record.raw.timestamp_ms / 1000, UTC)
         state.now = advance(state.now, tick.now, stamped)
         outputs: list[Output] = []
         changes: list[StateChange] = []
-        noted: list[Noted] = []
+        notes: list[AuditNote] = []
         for ended in state.expired(state.now, MAX_RAISED):
-            noted.append(entries.expired(ended))
-            changes.extend(_closed(given, ended.escalation, state))
-        for standing in state.due(state.now, MAX_RAISED):
-            raised, events = on_tick(standing.escalation, state.now, event_id=ids.escalation_event_id)
+            notes.append(entries.expired(ended))
+            changes.extend(_closed(record, ended.escalation, state))
+        for tracked in state.due(state.now, MAX_RAISED):
+            raised, events = on_tick(tracked.escalation, state.now, event_id=ids.escalation_event_id)
             for event in events:
                 metrics.MISSED.labels(event.type.value).inc()
                 outcome = f"deadline_missed:{event.type.value}:{event.level}"
-                published = self._publish(raised, state, outcome, standing.record_hash)
+                published = self._publish(raised, state, outcome, tracked.record_hash)
                 outputs.extend(published.outputs)
                 changes.extend(published.state)
-        return Result(outputs=outputs, noted=noted, state=changes)
+        return Result(outputs=outputs, notes=notes, state=changes)
 
-    def _on_acknowledgement(self, given: Input, ack: AcknowledgementEvent, state: EscalationState) -> Result:
-        home = partition_of(str(ack.case_id).encode(), self.partitions)
-        if home != given.raw.partition:
-            # Sent with another partitioner than ours, or without a key: its escalation lies on another number.
+    def _on_acknowledgement(self, record: Input, ack: AcknowledgementEvent, state: EscalationState) -> Result:
+        partition = partition_of(str(ack.case_id).encode(), self.partitions)
+        if partition != record.raw.partition:
+            # Sent with another partitioner than ours, or without a key: its escalation lies on another partition.
             return Result(forward=Forward(topic=topics.ACKNOWLEDGEMENTS, key=str(ack.case_id).encode()))
-        standing = state.get(ack.escalation_id)
-        outcome = on_acknowledgement(None if standing is None else standing.escalation, ack)
+        tracked = state.get(ack.escalation_id)
+        outcome = on_acknowledgement(None if tracked is None else tracked.escalation, ack)
         metrics.ACKNOWLEDGEMENTS.labels(ack.action.value, outcome.code.value).inc()
-        noted = entries.acknowledged(given, ack, outcome, standing)
-        if standing is None or not outcome.accepted:
-            return Result(noted=(noted,))
+        note = entries.acknowledged(record, ack, outcome, tracked)
+        if tracked is None or not outcome.accepted:
+            return Result(notes=(note,))
         if outcome.state is None:
-            _count_truth(standing.escalation, outcome)
-            return Result(noted=(noted,), state=_closed(given, standing.escalation, state))
-        return Result(noted=(noted,), state=(state.put(outcome.state, standing.record_hash),))
+            _count_truth(tracked.escalation, outcome)
+            return Result(notes=(note,), state=_closed(record, tracked.escalation, state))
+        return Result(notes=(note,), state=(state.put(outcome.state, tracked.record_hash),))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
-        """Asks through the gradings topic, so that the request comes to the partition number of its case."""
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+        """Asks through the gradings topic, so that the request comes to the partition of its case."""
         if isinstance(event, GradingEvent) and event.kind is GradingKind.QUARANTINE:
             # A request of ours that cannot be processed would ask for itself for ever; the dead letter remains, and
             # with it the alert on dead letters.
@@ -208,9 +207,9 @@ def _has_emergency(grading: GradingEvent) -> bool:
     return any(request.type is EscalationType.EMERGENCY for request in grading.escalations)
 
 
-def _closed(given: Input, escalation: OpenEscalation, state: EscalationState) -> tuple[StateChange, ...]:
+def _closed(record: Input, escalation: OpenEscalation, state: EscalationState) -> tuple[StateChange, ...]:
     """Lets an escalation go and remembers that it was there."""
-    closed = state.close(escalation.escalation_id, given.raw.timestamp_ms // 1000)
+    closed = state.close(escalation.escalation_id, record.raw.timestamp_ms // 1000)
     return (state.remove(escalation), *closed)
 
 
@@ -220,10 +219,10 @@ def _count_truth(escalation: OpenEscalation, outcome: AckOutcome) -> None:
         metrics.GROUND_TRUTH.labels(escalation.event.model_version or "none", judged.value).inc()
 
 
-def _merged(given: Input, new: OpenEscalation, standing: OpenEscalation, state: EscalationState) -> _Published:
+def _merged(record: Input, new: OpenEscalation, current: OpenEscalation, state: EscalationState) -> _Published:
     """A demand that an open escalation already makes: audited, not published again."""
-    if new.escalation_id == standing.escalation_id:
+    if new.escalation_id == current.escalation_id:
         return _Published()
-    # Once the standing one is resolved, this demand is answered too, however often its grading comes again.
-    closed = state.close(new.escalation_id, given.raw.timestamp_ms // 1000)
-    return _Published(noted=(entries.merged(given, new, standing),), state=tuple(closed))
+    # Once the current one is resolved, this demand is answered too, however often its grading comes again.
+    closed = state.close(new.escalation_id, record.raw.timestamp_ms // 1000)
+    return _Published(notes=(entries.merged(record, new, current),), state=tuple(closed))

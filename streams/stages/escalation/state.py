@@ -1,4 +1,4 @@
-"""The open escalations of one partition number, with the hash of what was last published of each.
+"""The open escalations of one partition, with the hash of what was last published of each.
 
 The hash is the audit chain's link from a raised escalation, or from an acknowledgement, back to the record it answers.
 
@@ -25,7 +25,7 @@ _CLOSED = b"c"
 #: How long the id of a closed escalation is remembered. Grading leaves out an event that comes again within
 #: `SEEN_FOR_S`; the day more covers what then still lies in the log.
 CLOSED_FOR_S = SEEN_FOR_S + 24 * 3600
-#: Closed ids remembered a partition number at most: 17 bytes each on the topic, some 150 in memory. At four partitions
+#: Closed ids remembered per partition at most: 17 bytes each on the topic, some 150 in memory. At four partitions
 #: that is 200,000 closed escalations in eight days, far more than a hospital has; beyond it the oldest go first.
 CLOSED_KEPT = 50_000
 #: How long after its deadline an escalation that was acknowledged and never resolved is kept. Its clock stands still
@@ -34,7 +34,7 @@ ACKNOWLEDGED_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrackedEscalation:
     """An open escalation and the SHA-256 (hex) of its last published record."""
 
     escalation: OpenEscalation
@@ -45,7 +45,7 @@ class EscalationState:
     """Open escalations by id, and by what they demand of whom. Every change is returned for the state topic."""
 
     def __init__(self) -> None:
-        self._by_id: dict[UUID, Standing] = {}
+        self._by_id: dict[UUID, TrackedEscalation] = {}
         self._by_demand: dict[tuple[UUID, EscalationType], UUID] = {}
         #: Escalation id → epoch seconds when it was closed; in that order.
         self._closed: dict[bytes, int] = {}
@@ -53,7 +53,7 @@ class EscalationState:
         self._deadlines, self._ends = DueIndex(), DueIndex()
         #: How many are open, by priority.
         self.counted: Counter[ReviewPriority] = Counter()
-        #: The latest time a tick has told; it never goes back.
+        #: The latest time that a tick brought; it never goes back.
         self.now: datetime | None = None
 
     def __len__(self) -> int:
@@ -64,21 +64,21 @@ class EscalationState:
         if key[:1] == _CLOSED and len(key) == 1 + 16:
             self._closed[key[1:]] = int.from_bytes(value, "big")
             return
-        standing = Standing(OpenEscalation.from_json(value[_HASH_BYTES:]), value[:_HASH_BYTES].hex())
-        self._keep(standing)
+        tracked = TrackedEscalation(OpenEscalation.from_json(value[_HASH_BYTES:]), value[:_HASH_BYTES].hex())
+        self._keep(tracked)
 
-    def get(self, escalation_id: UUID) -> Standing | None:
+    def get(self, escalation_id: UUID) -> TrackedEscalation | None:
         """The open escalation of that id."""
         return self._by_id.get(escalation_id)
 
-    def for_demand(self, case_id: UUID, kind: EscalationType) -> Standing | None:
+    def for_demand(self, case_id: UUID, kind: EscalationType) -> TrackedEscalation | None:
         """The open escalation of that type for that case; there is one at most."""
         escalation_id = self._by_demand.get((case_id, kind))
         return None if escalation_id is None else self._by_id.get(escalation_id)
 
     def put(self, escalation: OpenEscalation, record_hash: str) -> StateChange:
         """Keep an escalation in its newest state."""
-        self._keep(Standing(escalation, record_hash))
+        self._keep(TrackedEscalation(escalation, record_hash))
         value = bytes.fromhex(record_hash) + escalation.to_json()
         return own_change(escalation.escalation_id.bytes, value)
 
@@ -103,12 +103,12 @@ class EscalationState:
             del self._closed[oldest]
             yield own_change(_CLOSED + oldest, None)
 
-    def due(self, now: datetime, limit: int) -> list[Standing]:
+    def due(self, now: datetime, limit: int) -> list[TrackedEscalation]:
         """At most `limit` whose deadline has passed, the longest overdue first; equal ones by id, so that a replay has
         the same order."""
         return [self._by_id[escalation_id] for escalation_id in self._deadlines.due(now, limit)]
 
-    def expired(self, now: datetime, limit: int) -> list[Standing]:
+    def expired(self, now: datetime, limit: int) -> list[TrackedEscalation]:
         """At most `limit` that were acknowledged and that nobody resolved in `ACKNOWLEDGED_FOR`."""
         return [self._by_id[escalation_id] for escalation_id in self._ends.due(now, limit)]
 
@@ -118,15 +118,15 @@ class EscalationState:
 
     def _outlived(self, now_s: int) -> Iterator[bytes]:
         too_many = len(self._closed) - CLOSED_KEPT
-        for number, (closed, at_s) in enumerate(self._closed.items()):
-            if number >= too_many and at_s >= now_s - CLOSED_FOR_S:
+        for position, (closed, at_s) in enumerate(self._closed.items()):
+            if position >= too_many and at_s >= now_s - CLOSED_FOR_S:
                 return
             yield closed
 
-    def _keep(self, standing: Standing) -> None:
-        escalation, event = standing.escalation, standing.escalation.event
+    def _keep(self, tracked: TrackedEscalation) -> None:
+        escalation, event = tracked.escalation, tracked.escalation.event
         self._forget(event.escalation_id)
-        self._by_id[event.escalation_id] = standing
+        self._by_id[event.escalation_id] = tracked
         self._by_demand[event.case_id, event.type] = event.escalation_id
         self.counted[event.review_priority] += 1
         if escalation.next_due is not None:
@@ -136,8 +136,8 @@ class EscalationState:
             self._ends.set(event.escalation_id, event.respond_by + ACKNOWLEDGED_FOR)
 
     def _forget(self, escalation_id: UUID) -> None:
-        standing = self._by_id.pop(escalation_id, None)
-        if standing is not None:
-            self.counted[standing.escalation.event.review_priority] -= 1
+        tracked = self._by_id.pop(escalation_id, None)
+        if tracked is not None:
+            self.counted[tracked.escalation.event.review_priority] -= 1
             self._deadlines.discard(escalation_id)
             self._ends.discard(escalation_id)

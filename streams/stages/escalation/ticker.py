@@ -1,4 +1,4 @@
-"""Time as an event: a tick goes to a partition number when, and only when, a deadline there has passed.
+"""Time as an event: a tick goes to a partition when, and only when, a deadline there has passed.
 
 The stage decides by the tick's time, never by a clock of its own, so a repeated or late tick changes nothing that has
 already changed. Quiet partitions get no ticks: their log stays short and their lag at zero.
@@ -7,23 +7,23 @@ already changed. Quiet partitions get no ticks: their log stays short and their 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from confluent_kafka import KafkaException, Producer
-from mode import get_logger
 
 from schemas.events import ReviewPriority, TickEvent
 from schemas.serde import Serde
 from streams import metrics, topics
 from streams.stages.escalation.state import EscalationState
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: How late a missed deadline may be noticed; the shortest deadline of the policy is minutes.
 LOOK_EVERY_S = 0.5
-#: A tick that was sent is given this long to be consumed before another is sent for the same partition.
+#: A tick that was sent has this long to be consumed before another is sent for the same partition.
 PATIENCE = timedelta(seconds=5)
 
 Clock = Callable[[], datetime]
@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 
 
 class Ticker:
-    """Watches the deadlines of the partition numbers in this worker's hands."""
+    """Watches the deadlines of the partitions that this worker holds."""
 
     def __init__(self, bootstrap_servers: str, serde: Serde, clock: Clock = utc_now) -> None:
         self._producer = Producer(
@@ -58,7 +58,7 @@ class Ticker:
         await asyncio.to_thread(self._producer.flush, 1.0)
 
     def watch(self, states: Mapping[int, EscalationState]) -> None:
-        """These numbers are ours now; called at every assignment."""
+        """Watch these partitions from now on, and no others; called at every assignment."""
         self._states = states
         self._sent.clear()
 
@@ -71,29 +71,29 @@ class Ticker:
                 logger.warning("tick not sent: %s", type(error).__name__)
 
     def look(self) -> list[int]:
-        """Send a tick to each number where something is due; returns those numbers."""
+        """Send a tick to each partition where something is due; returns those partitions."""
         now = self._clock()
         ticked = []
-        for number, state in self._states.items():
+        for partition, state in self._states.items():
             due = state.first_due()
-            sent = self._sent.get(number)
+            sent = self._sent.get(partition)
             if due is not None and due <= now and (sent is None or self._worth_another(state, sent, due, now)):
-                self._send(number, now)
-                ticked.append(number)
+                self._send(partition, now)
+                ticked.append(partition)
         self._producer.poll(0)
         self._count()
         return ticked
 
     @staticmethod
     def _worth_another(state: EscalationState, sent: datetime, due: datetime, now: datetime) -> bool:
-        # Taken up and still something due: one tick raises a bounded number, so more are waiting.
+        # The last tick was taken up and something is still due: one tick raises at most so many escalations.
         taken_up = state.now is not None and state.now >= sent
         return taken_up or due > sent or now - sent >= PATIENCE
 
-    def _send(self, number: int, now: datetime) -> None:
+    def _send(self, partition: int, now: datetime) -> None:
         value = self._serde.encode(TickEvent(now=now), topics.TICKS)
-        self._producer.produce(topics.TICKS, value, partition=number, timestamp=int(now.timestamp() * 1000))
-        self._sent[number] = now
+        self._producer.produce(topics.TICKS, value, partition=partition, timestamp=int(now.timestamp() * 1000))
+        self._sent[partition] = now
 
     def _count(self) -> None:
         counted = sum((state.counted for state in self._states.values()), Counter())

@@ -1,4 +1,4 @@
-"""A grading event from a decision: one place, for cases that were judged and for those that could not be."""
+"""A grading event from a decision, for cases that were judged and for those that could not be."""
 
 from __future__ import annotations
 

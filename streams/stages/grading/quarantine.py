@@ -17,21 +17,20 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import GradingEvent, GradingKind, Lane, PatientContext, PipelineStage
 from streams import topics
 from streams.clinical.decide import decide_problem
-from streams.clinical.policy import Policy
-from streams.clinical.policy import Problem as ClinicalProblem
-from streams.runtime.records import Output, Problem, Result
+from streams.clinical.policy import Policy, Problem
+from streams.runtime.records import InputProblem, Output, Result
 from streams.stages.grading.events import grading_event
 
 #: Reasons that speak of the event or of our own machinery; every other one speaks of the picture.
-CLINICAL: Mapping[str, ClinicalProblem] = {
-    "undecodable": ClinicalProblem.EVENT_UNDECODABLE,
-    "registry_unavailable": ClinicalProblem.EVENT_UNDECODABLE,
-    "unexpected_event": ClinicalProblem.EVENT_UNDECODABLE,
-    "invalid_event": ClinicalProblem.EVENT_INVALID,
-    "stage_failed": ClinicalProblem.PROCESSING_FAILED,
-    "notification_failed": ClinicalProblem.PROCESSING_FAILED,
+CLINICAL: Mapping[str, Problem] = {
+    "undecodable": Problem.EVENT_UNDECODABLE,
+    "registry_unavailable": Problem.EVENT_UNDECODABLE,
+    "unexpected_event": Problem.EVENT_UNDECODABLE,
+    "invalid_event": Problem.EVENT_INVALID,
+    "stage_failed": Problem.PROCESSING_FAILED,
+    "notification_failed": Problem.PROCESSING_FAILED,
     # The picture may well be sound: it is we who cannot reach it.
-    "store_unavailable": ClinicalProblem.PROCESSING_FAILED,
+    "store_unavailable": Problem.PROCESSING_FAILED,
 }
 
 
@@ -41,7 +40,7 @@ class Quarantine:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def ask(self, raw: RawRecord, event: Any | None, problem: Problem, lane: Lane) -> Result:
+    def ask(self, raw: RawRecord, event: Any | None, problem: InputProblem, lane: Lane) -> Result:
         """The result that publishes the request; `event` is the decoded one, None where there is none."""
         grading = self.grading(raw, event, problem, lane)
         asked = Output(
@@ -53,14 +52,14 @@ class Quarantine:
         )
         return Result(outputs=(asked,))
 
-    def grading(self, raw: RawRecord, event: Any | None, problem: Problem, lane: Lane) -> GradingEvent:
+    def grading(self, raw: RawRecord, event: Any | None, problem: InputProblem, lane: Lane) -> GradingEvent:
         """The request as an event. What the broken record does not tell is taken from where and when it was."""
         written_at = datetime.fromtimestamp(raw.timestamp_ms / 1000, UTC)
         lane = getattr(event, "lane", lane)
         token = getattr(event, "patient_token", None)
         decision = decide_problem(
             self._policy,
-            CLINICAL.get(problem.reason, ClinicalProblem.IMAGE_UNUSABLE),
+            CLINICAL.get(problem.reason, Problem.IMAGE_UNUSABLE),
             getattr(event, "context", None) or PatientContext(),
             lane=lane,
             # An unreadable event may well have had one: no second alarm for what cannot be known.

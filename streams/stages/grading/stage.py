@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.raw import RawRecord
 from schemas.events import InferenceEvent, Lane, PipelineStage
 from streams import metrics, topics
 from streams.clinical.policy import Policy
-from streams.runtime.records import Input, Output, Problem, Result
+from streams.runtime.records import Input, InputProblem, Output, Result
 from streams.runtime.stage import Stage
 from streams.stages.grading.events import graded
 from streams.stages.grading.quarantine import Quarantine
 
 
 class GradingStage(Stage):
-    """Inference events to grading events; pure rules, one decision a case."""
+    """Inference events to grading events; pure rules, one decision per case."""
 
     name = "grading"
     inputs = (topics.INFERENCES,)
     accepts = (InferenceEvent,)
-    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.GRADING
     deduplicates = True
     patience_s = 5.0
 
@@ -30,9 +29,9 @@ class GradingStage(Stage):
         self._policy = policy
         self._quarantine = quarantine
 
-    async def handle(self, given: Input) -> Result:
+    async def handle(self, record: Input) -> Result:
         """The decision on one case."""
-        inference: InferenceEvent = given.event
+        inference: InferenceEvent = record.event
         event = graded(self._policy, inference, datetime.now(UTC))
         if not inference.synthetic:
             metrics.DECISIONS.labels(event.severity.value).inc()
@@ -51,6 +50,6 @@ class GradingStage(Stage):
         )
         return Result(outputs=(output,))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
         """A person decides what the rules could not be asked."""
         return self._quarantine.ask(raw, event, problem, Lane.ROUTINE)

@@ -1,18 +1,17 @@
 """Inference stage: fetch each case's picture, let the model judge the batch, publish what it found.
 
-One process a lane, so that no backlog of routine pictures can stand in front of an emergency.
+One process per lane, so that no backlog of routine pictures can stand in front of an emergency.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, ClassVar
-
-from mode import get_logger
+from typing import Any
 
 from inference.explain import overlay
 from inference.findings import Finding, ImageProblem
@@ -23,7 +22,7 @@ from schemas.events import CaseEvent, ImageReference, Lane, PipelineStage
 from streams import metrics, topics
 from streams.images.errors import ImageError, StoreUnavailableError
 from streams.images.store import ImageStore
-from streams.runtime.records import Input, Noted, Output, Problem, Result
+from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
 from streams.runtime.retry import Deadline, until_deadline
 from streams.runtime.stage import Stage
 from streams.serving.judge import Judge, Verdict
@@ -31,7 +30,7 @@ from streams.serving.model_set import Change
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.events import inference_event, outcome
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Pictures fetched at the same time. Fetching waits on disk or network, not on the processor.
 FETCHERS = 8
@@ -46,7 +45,6 @@ WITHIN_S = {Lane.EMERGENCY: 0.01, Lane.ROUTINE: 0.05}
 class InferenceStage(Stage):
     """Case events of one lane to inference events. A picture that cannot be judged is a problem, never a class."""
 
-    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.INFERENCE
     accepts = (CaseEvent,)
     deduplicates = True
 
@@ -74,34 +72,34 @@ class InferenceStage(Stage):
         self._fetchers.shutdown(wait=False)
         self._judge.stop()
 
-    async def handle(self, given: Input) -> Result:
-        """The result for one case."""
-        return (await self.process([given]))[0]
+    async def handle(self, record: Input) -> Result:
+        """The result for one case, as a batch of its own."""
+        return (await self.handle_batch([record]))[0]
 
-    async def process(self, inputs: Sequence[Input]) -> Sequence[Result]:
+    async def handle_batch(self, records: Sequence[Input]) -> Sequence[Result]:
         """Results for a batch of cases: fetched side by side, judged together."""
         taken_up_at = datetime.now(UTC)
         started = time.perf_counter()
         deadline = Deadline.after(self.patience_s)
-        fetched = await asyncio.gather(*(self._fetch(given.event, deadline) for given in inputs))
+        fetched = await asyncio.gather(*(self._fetch(record.event, deadline) for record in records))
         metrics.PHASE.labels("fetch").observe(time.perf_counter() - started)
         pictures = [
-            (given.event.case_id, picture)
-            for given, picture in zip(inputs, fetched, strict=True)
+            (record.event.case_id, picture)
+            for record, picture in zip(records, fetched, strict=True)
             if isinstance(picture, bytes)
         ]
         verdicts = await self._judge.judge(pictures)
         drawn = iter(await self._explain([picture for _, picture in pictures], verdicts))
         judged = iter(verdicts)
         results = []
-        for given, picture in zip(inputs, fetched, strict=True):
-            if isinstance(picture, Problem):
+        for record, picture in zip(records, fetched, strict=True):
+            if isinstance(picture, InputProblem):
                 results.append(Result(problem=picture))
             else:
-                results.append(self._result(given, next(judged), next(drawn), taken_up_at))
+                results.append(self._result(record, next(judged), next(drawn), taken_up_at))
         return self._with_changes(results)
 
-    async def _fetch(self, case: CaseEvent, deadline: Deadline) -> bytes | Problem:
+    async def _fetch(self, case: CaseEvent, deadline: Deadline) -> bytes | InputProblem:
         try:
             return await until_deadline(
                 lambda: self._in_fetcher(self._store.fetch, case.image),
@@ -111,9 +109,9 @@ class InferenceStage(Stage):
                 dependency="image_store",
             )
         except ImageError as error:
-            return Problem(reason=error.code, detail=str(error))
+            return InputProblem(reason=error.code, detail=str(error))
         except StoreUnavailableError as error:
-            return Problem(reason=error.code, detail="the image store did not answer in time", system=True)
+            return InputProblem(reason=error.code, detail="the image store did not answer in time", system=True)
 
     async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Verdict]) -> list[ImageReference | None]:
         """Where the model looked, drawn over each picture with an injury and stored beside it."""
@@ -143,18 +141,20 @@ class InferenceStage(Stage):
             return None
         return reference
 
-    def _result(self, given: Input, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime) -> Result:
+    def _result(
+        self, record: Input, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime
+    ) -> Result:
         if isinstance(verdict.answer, ImageProblem):
-            return Result(problem=Problem(reason=verdict.answer.code.value, detail=str(verdict.answer)))
-        case: CaseEvent = given.event
+            return Result(problem=InputProblem(reason=verdict.answer.code.value, detail=str(verdict.answer)))
+        case: CaseEvent = record.event
         event = inference_event(case, verdict, heat_map, taken_up_at)
-        received = Noted(
+        received = AuditNote(
             event_id=case.event_id,
             case_id=case.case_id,
-            topic=given.raw.topic,
+            topic=record.raw.topic,
             outcome=f"received:{self.lane.value}",
             stage=PipelineStage.INGEST,
-            output_hash=given.hash,
+            output_hash=record.hash,
             attributes=audit_attributes({"producer": case.producer, "synthetic": case.synthetic or None}),
         )
         judged = Output(
@@ -164,7 +164,7 @@ class InferenceStage(Stage):
             stage=PipelineStage.INFERENCE,
             attributes=audit_attributes({"confidence": event.findings[0].confidence if event.findings else None}),
         )
-        return Result(outputs=(judged,), noted=(received,))
+        return Result(outputs=(judged,), notes=(received,))
 
     def _with_changes(self, results: list[Result]) -> list[Result]:
         """Audit a change of models with the first case judged after it."""
@@ -174,11 +174,11 @@ class InferenceStage(Stage):
         result = results[position]
         event: Any = result.outputs[0].event
         remarks = tuple(self._remark(event.case_id, change) for change in self._judge.take_changes())
-        results[position] = Result(outputs=result.outputs, noted=(*result.noted, *remarks))
+        results[position] = Result(outputs=result.outputs, notes=(*result.notes, *remarks))
         return results
 
-    def _remark(self, case_id: Any, change: Change) -> Noted:
-        return Noted(
+    def _remark(self, case_id: Any, change: Change) -> AuditNote:
+        return AuditNote(
             event_id=ids.derived_id(change.order.event_id, f"{self.name}/{change.role}", change.order.version),
             case_id=case_id,
             topic=topics.MODEL_CONTROL,
@@ -191,7 +191,7 @@ class InferenceStage(Stage):
             ),
         )
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
         """A person looks at what the model could not be shown."""
         return self._quarantine.ask(raw, event, problem, self.lane)
 

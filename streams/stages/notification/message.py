@@ -1,4 +1,4 @@
-"""What a person reads in a channel: how urgent, who must answer, until when, and under which number.
+"""What a person reads in a channel: how urgent, who must answer, until when, and under which id.
 
 Channels belong to other companies and end up on lock screens. So nothing of the patient is said, not even the token or
 the reasons (a comorbidity is patient data too): whoever is asked looks the case up by the escalation's random id.
@@ -66,5 +66,5 @@ def _body(event: EscalationEvent, language: str, role: str) -> str:
         lines = [f"To answer: {role}, by {until}", f"Escalation: {event.escalation_id}"]
         missed = f"Nobody answered in time (level {event.level})."
         disclaimer = event.disclaimer.en
-    told = [_ASKS[event.type][language], *([missed] if event.level else []), *lines, disclaimer]
-    return "\n".join(told)
+    parts = [_ASKS[event.type][language], *([missed] if event.level else []), *lines, disclaimer]
+    return "\n".join(parts)

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.raw import RawRecord
 from schemas.events import EscalationEvent, Lane, PipelineStage
 from streams import topics
-from streams.clinical.policy import Policy
-from streams.clinical.policy import Problem as ClinicalProblem
-from streams.runtime.records import Input, Noted, Problem, Result
+from streams.clinical.policy import Policy, Problem
+from streams.runtime.records import AuditNote, Input, InputProblem, Result
 from streams.runtime.stage import Stage
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.notification.delivery import deliver
@@ -42,7 +41,6 @@ class NotificationStage(Stage):
     name = "notification"
     inputs = tuple(topics.ESCALATIONS.values())
     accepts = (EscalationEvent,)
-    pipeline_stage: ClassVar[PipelineStage] = PipelineStage.NOTIFICATION
     deduplicates = True
     max_batch = 16
 
@@ -61,55 +59,55 @@ class NotificationStage(Stage):
         self._deliver = deliver
         self._pauses_s = pauses_s
 
-    async def process(self, inputs: Sequence[Input]) -> Sequence[Result]:
+    async def handle_batch(self, records: Sequence[Input]) -> Sequence[Result]:
         """All of a batch at once: a target that is slow must not hold up the others."""
-        return await asyncio.gather(*(self.attempt(given) for given in inputs))
+        return await asyncio.gather(*(self.handle_safely(record) for record in records))
 
-    async def handle(self, given: Input) -> Result:
+    async def handle(self, record: Input) -> Result:
         """Send to every target of the event's channels; done when all have confirmed."""
-        event: EscalationEvent = given.event
+        event: EscalationEvent = record.event
         if event.synthetic:
             return Result()
         if datetime.now(UTC) - event.raised_at > STALE:
-            return Result(noted=(_noted(given, event, "notification_skipped:stale", {}),))
+            return Result(notes=(_note(record, event, "notification_skipped:stale", {}),))
         urls = self._targets.of(event.channels)
         if not urls:
-            return Result(noted=(_noted(given, event, "notification_skipped:no_target", {}),))
-        told = message(event, self._targets.languages, self._role_names)
-        tries = await asyncio.gather(*(self._insist(url, told, event.event_id) for url in urls))
+            return Result(notes=(_note(record, event, "notification_skipped:no_target", {}),))
+        text = message(event, self._targets.languages, self._role_names)
+        tries = await asyncio.gather(*(self._insist(url, text, event.event_id) for url in urls))
         failed = sum(1 for count in tries if count is None)
         if failed:
             detail = f"{failed} of {len(urls)} targets did not confirm after {1 + len(self._pauses_s)} tries"
-            return Result(problem=Problem(reason="notification_failed", detail=detail, system=True))
+            return Result(problem=InputProblem(reason="notification_failed", detail=detail, system=True))
         attributes = {"targets": len(urls), "tries": max(count or 0 for count in tries), "level": event.level}
-        return Result(noted=(_noted(given, event, f"notified:{event.type.value}:{event.level}", attributes),))
+        return Result(notes=(_note(record, event, f"notified:{event.type.value}:{event.level}", attributes),))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
         """A system error, through the gradings topic. One that asks because of a failed message does not ask again."""
         reasons = event.reasons if isinstance(event, EscalationEvent) else ()
-        if any(reason.code == ClinicalProblem.PROCESSING_FAILED.value for reason in reasons):
+        if any(reason.code == Problem.PROCESSING_FAILED.value for reason in reasons):
             return Result()
         return self._quarantine.ask(raw, event, problem, Lane.ROUTINE)
 
-    async def _insist(self, url: str, told: Message, event_id: UUID) -> int | None:
+    async def _insist(self, url: str, text: Message, event_id: UUID) -> int | None:
         """How many tries it took; None where the target never confirmed."""
         for count in range(1, 2 + len(self._pauses_s)):
-            if await asyncio.to_thread(self._deliver, url, told, event_id):
+            if await asyncio.to_thread(self._deliver, url, text, event_id):
                 return count
             if count <= len(self._pauses_s):
                 await asyncio.sleep(self._pauses_s[count - 1])
         return None
 
 
-def _noted(given: Input, event: EscalationEvent, outcome: str, attributes: Mapping[str, object]) -> Noted:
-    return Noted(
+def _note(record: Input, event: EscalationEvent, outcome: str, attributes: Mapping[str, object]) -> AuditNote:
+    return AuditNote(
         event_id=event.event_id,
         case_id=event.case_id,
-        topic=given.raw.topic,
+        topic=record.raw.topic,
         outcome=outcome,
         stage=PipelineStage.NOTIFICATION,
-        output_hash=given.hash,
-        parent_hash=given.hash,
+        output_hash=record.hash,
+        parent_hash=record.hash,
         source_event_id=event.source_event_id,
         attributes=audit_attributes({"escalation_id": event.escalation_id, **attributes}),
     )

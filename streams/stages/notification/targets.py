@@ -38,20 +38,20 @@ def load_targets(path: Path, needed: Collection[str], env: Mapping[str, str] = o
     list has to be written down. Raises TargetsError.
     """
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TargetsError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError:
         # Its text may quote a URL.
         raise TargetsError(f"{path}: not YAML") from None
-    if not isinstance(told, dict) or not isinstance(told.get("channels"), dict):
+    if not isinstance(content, dict) or not isinstance(content.get("channels"), dict):
         raise TargetsError(f"{path}: must hold `channels`, a list of Apprise URLs for each")
-    if unknown := set(told) - {"language", "channels"}:
+    if unknown := set(content) - {"language", "channels"}:
         raise TargetsError(f"{path}: unknown entry {sorted(map(str, unknown))[0]}")
-    language = told.get("language", "both")
+    language = content.get("language", "both")
     if language not in LANGUAGES:
         raise TargetsError(f"{path}: language must be es, en or both")
-    channels = {str(name): _urls(path, str(name), urls, env) for name, urls in told["channels"].items()}
+    channels = {str(name): _urls(path, str(name), urls, env) for name, urls in content["channels"].items()}
     if missing := sorted(set(needed) - set(channels)):
         raise TargetsError(f"{path}: channel {missing[0]} of the policy has no entry; write [] if it leads nowhere")
     if not any(channels.values()):
@@ -63,12 +63,12 @@ def _urls(path: Path, channel: str, urls: object, env: Mapping[str, str]) -> tup
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
         raise TargetsError(f"{path}: {channel} must be a list of Apprise URLs")
     found = []
-    for number, url in enumerate(urls, start=1):
+    for position, url in enumerate(urls, start=1):
         for name in _VARIABLE.findall(url):
             if not env.get(name):
-                raise TargetsError(f"{path}: {channel}, target {number}: the variable {name} is not set")
+                raise TargetsError(f"{path}: {channel}, target {position}: the variable {name} is not set")
         filled = _VARIABLE.sub(lambda match: env[match[1]], url)
         if not apprise.Apprise().add(filled):
-            raise TargetsError(f"{path}: {channel}, target {number} is no URL that Apprise knows")
+            raise TargetsError(f"{path}: {channel}, target {position} is no URL that Apprise knows")
         found.append(filled)
     return tuple(found)

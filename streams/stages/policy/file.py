@@ -48,7 +48,7 @@ def load_policy(path: Path | None = None) -> Policy:
 
 @cache
 def packaged_policy() -> Policy:
-    """The policy that this distribution ships; read once a process."""
+    """The policy that this distribution ships; read once per process."""
     return parse_policy(_packaged(), "packaged policy")
 
 

@@ -21,7 +21,7 @@ from streams import topics
 from streams.audit.decoding import FactReader
 from streams.audit.facts import EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
 from streams.runtime.dead_letter import dead_letter
-from streams.runtime.records import Problem
+from streams.runtime.records import InputProblem
 from tests.unit.schemas.samples import GRADING_EVENT
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -210,7 +210,7 @@ def test_a_grading_says_how_many_demands_must_follow() -> None:
 
 def test_a_dead_letter_is_known_by_where_the_original_lay() -> None:
     raw = RawRecord(topic=topics.GRADINGS, partition=3, offset=12, timestamp_ms=1, key=b"no case", value=b"bytes")
-    letter = dead_letter(raw, "escalation", Problem(reason="undecodable", detail="no avro"))
+    letter = dead_letter(raw, "escalation", InputProblem(reason="undecodable", detail="no avro"))
     origin = origin_of(letter.key, letter.value, dict(letter.headers), 1)
     fact = FactReader(Known()).dead_letter(0, 4, 1, origin, letter.value)
     assert (fact.event_id, fact.case_id) == (event_id_of(raw).bytes, case_id_of(raw).bytes)

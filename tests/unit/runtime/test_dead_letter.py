@@ -7,7 +7,7 @@ from uuid import UUID
 from schemas.envelope.dead_letter import PREFIX, attempt_of, case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord
 from streams.runtime.dead_letter import dead_letter
-from streams.runtime.records import Problem
+from streams.runtime.records import InputProblem
 
 CASE = "7b0f2e2e-6f0a-4b7a-9c1e-0a5a1f6f2d11"
 RAW = RawRecord(
@@ -19,7 +19,7 @@ RAW = RawRecord(
     value=b"\x00bytes",
     headers=(("trace", b"t"), ("vigia.attempt", b"2")),
 )
-PROBLEM = Problem(reason="hash_mismatch", detail="hash_mismatch: 12 bytes")
+PROBLEM = InputProblem(reason="hash_mismatch", detail="hash_mismatch: 12 bytes")
 
 
 def test_key_value_and_headers_are_untouched_and_ours_are_added() -> None:

@@ -17,13 +17,13 @@ from schemas.errors import RegistryUnavailableError, UndecodableError
 from schemas.events import AuditEntry, PipelineStage
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
-from streams.runtime.records import Input, Outgoing, Problem, Result
+from streams.runtime.records import Input, InputProblem, Outgoing, Result
 from streams.runtime.stage import NoState
-from streams.runtime.state import NumberState
+from streams.runtime.state import PartitionState
 from tests.chaos.counting_stage import OUT, CountingStage, Counts, case
 
 SECRET = ("Juana", "Pérez")
-NUMBER, GENERATION, TOPIC = 0, 7, "counting.in"
+PARTITION, GENERATION, TOPIC = 0, 7, "counting.in"
 
 
 class TextSerde:
@@ -58,9 +58,11 @@ class Bench:
     def __init__(self, stage: CountingStage | None = None) -> None:
         self.serde = TextSerde()
         self.outbox = Outbox()
-        self.outbox.assign(NUMBER, GENERATION)
+        self.outbox.assign(PARTITION, GENERATION)
         self.flushes = 0
-        app = SimpleNamespace(outbox=self.outbox, states={NUMBER: NumberState(Counts())}, flush_outbox=self._flush)
+        app = SimpleNamespace(
+            outbox=self.outbox, states={PARTITION: PartitionState(Counts())}, flush_outbox=self._flush
+        )
         self.stage = stage or CountingStage()
         self.loop = StageLoop(app, self.stage, self.serde)
         self.offset = 0
@@ -73,7 +75,7 @@ class Bench:
             offset, self.offset = self.offset, self.offset + 1
         message = SimpleNamespace(
             topic=TOPIC,
-            partition=NUMBER,
+            partition=PARTITION,
             offset=offset,
             timestamp=0.0,
             key=b"k",
@@ -89,7 +91,7 @@ class Bench:
             await asyncio.sleep(0)
 
         asyncio.run(work())
-        batch = self.outbox.take(NUMBER, 1_000)
+        batch = self.outbox.take(PARTITION, 1_000)
         return ([], {}) if batch is None else (list(batch.records), batch.offsets)
 
 
@@ -131,7 +133,7 @@ def test_an_error_whose_constructor_wants_more_than_a_message_is_no_trouble() ->
             super().__init__(one, two)
 
     class OddStage(CountingStage):
-        async def handle(self, given: Input) -> Result:
+        async def handle(self, record: Input) -> Result:
             raise Odd(1, 2)
 
     bench = Bench(OddStage())
@@ -141,7 +143,7 @@ def test_an_error_whose_constructor_wants_more_than_a_message_is_no_trouble() ->
 
 def test_what_an_exception_says_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
     class Telling(CountingStage):
-        async def handle(self, given: Input) -> Result:
+        async def handle(self, record: Input) -> Result:
             raise ValueError(" ".join(SECRET))
 
     bench = Bench(Telling())
@@ -191,13 +193,13 @@ def test_a_registry_that_is_away_ends_in_the_dead_letters_only_after_the_stage_h
 
 def test_where_even_the_request_to_people_fails_nothing_is_completed() -> None:
     class Helpless(CountingStage):
-        def on_problem(self, raw: RawRecord, event: Any | None, problem: Problem, state: Any) -> Result:
+        def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
             raise RuntimeError("no policy")
 
     bench = Bench(Helpless())
     with pytest.raises(RuntimeError):
         bench.process([bench.message(b"foreign")])
-    assert bench.outbox.take(NUMBER, 10) is None
+    assert bench.outbox.take(PARTITION, 10) is None
 
 
 def test_a_problem_is_flushed_at_once_and_a_routine_event_is_not() -> None:

@@ -36,7 +36,7 @@ def test_a_transaction_ends_before_the_input_that_would_make_it_too_large() -> N
     outbox = Outbox()
     outbox.assign(0, generation=1)
     for offset, count in enumerate([2, 2, 9, 1]):
-        outbox.complete(0, 1, "a", offset, [record(f"{offset}.{number}") for number in range(count)])
+        outbox.complete(0, 1, "a", offset, [record(f"{offset}.{each}") for each in range(count)])
     taken = []
     while (batch := outbox.take(0, limit=10, most_records=4)) is not None:
         taken.append((batch.inputs, len(batch.records), batch.offsets["a"]))
@@ -76,7 +76,7 @@ def test_an_input_delivered_again_in_the_same_assignment_is_refused_while_it_wai
     assert outbox.expects(0, 1, "a", 6)
 
 
-def test_a_commit_that_ends_after_the_number_changed_hands_forgets_nothing_of_the_new_assignment() -> None:
+def test_a_commit_that_ends_after_the_partition_changed_hands_forgets_nothing_of_the_new_assignment() -> None:
     outbox = Outbox()
     outbox.assign(0, generation=1)
     outbox.complete(0, 1, "a", 5, [record("old")])
@@ -90,17 +90,17 @@ def test_a_commit_that_ends_after_the_number_changed_hands_forgets_nothing_of_th
     assert kept.records == (record("new"),)
 
 
-def test_a_number_that_is_not_ours_is_refused() -> None:
+def test_a_partition_that_is_not_ours_is_refused() -> None:
     outbox = Outbox()
     outbox.assign(0, generation=1)
     outbox.revoke(0)
     outbox.revoke(0)
     assert not outbox.complete(0, 1, "a", 5, [])
-    assert outbox.numbers == ()
+    assert outbox.partitions == ()
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """One number, two topics, deliveries that repeat, transactions that fail, takeovers at any time.
+    """One partition, two topics, deliveries that repeat, transactions that fail, takeovers at any time.
 
     `log` is what transactions carried out (what a read_committed reader sees), `position` the committed offsets.
     """

@@ -12,7 +12,7 @@ from ops.contract.asyncapi import _DEAD_LETTER_HEADERS, document, render
 from schemas import definitions
 from schemas.envelope.raw import RawRecord
 from streams.runtime.dead_letter import dead_letter
-from streams.runtime.records import Problem
+from streams.runtime.records import InputProblem
 from streams.topics import ALL, Flow, Topic
 
 PAGE = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
@@ -64,7 +64,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_the_headers_of_dead_letters_are_those_that_the_runtime_writes() -> None:
     raw = RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=b"k", value=b"v", headers=())
-    written = dead_letter(raw, "grading", Problem(reason="r", detail="d"))
+    written = dead_letter(raw, "grading", InputProblem(reason="r", detail="d"))
     assert {name for name, _ in written.headers} == set(_DEAD_LETTER_HEADERS)
 
 

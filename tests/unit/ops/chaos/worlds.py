@@ -36,7 +36,7 @@ from streams.clinical.clock import MergeCode, merge, on_tick, open_escalation
 from streams.clinical.decide import decide
 from streams.clinical.escalations import OpenEscalation
 from streams.runtime import dead_letter
-from streams.runtime.records import Problem
+from streams.runtime.records import InputProblem
 from streams.stages.grading.events import grading_event
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.policy.file import load_policy
@@ -117,10 +117,11 @@ class World:
             key=record.key,
             value=record.value,
         )
-        letter = dead_letter.dead_letter(raw, "inference-routine", Problem(reason=reason, detail=""))
+        letter = dead_letter.dead_letter(raw, "inference-routine", InputProblem(reason=reason, detail=""))
         put = self._put(topics.DEAD_LETTERS, None, key=record.key, value=record.value, headers=dict(letter.headers))
         grading = self._put(
-            topics.GRADINGS, Quarantine(POLICY).grading(raw, event, Problem(reason=reason, detail=""), Lane.ROUTINE)
+            topics.GRADINGS,
+            Quarantine(POLICY).grading(raw, event, InputProblem(reason=reason, detail=""), Lane.ROUTINE),
         )
         self._audit(grading, PipelineStage.GRADING, f"quarantined:{reason}", record)
         entry_id = event_id_of(raw)

@@ -40,12 +40,12 @@ def test_closed_escalations_are_bounded_in_number(monkeypatch: pytest.MonkeyPatc
 
 def test_an_acknowledged_escalation_ends_a_month_after_its_deadline() -> None:
     state = EscalationState()
-    standing = opened()
-    state.put(replace(standing, acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
-    end = standing.event.respond_by + ACKNOWLEDGED_FOR
+    escalation = opened()
+    state.put(replace(escalation, acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
+    end = escalation.event.respond_by + ACKNOWLEDGED_FOR
     assert state.first_due() == end
     assert state.expired(end - timedelta(seconds=1), 9) == []
-    assert [each.escalation.escalation_id for each in state.expired(end, 9)] == [standing.escalation_id]
+    assert [each.escalation.escalation_id for each in state.expired(end, 9)] == [escalation.escalation_id]
 
 
 def test_an_escalation_that_nobody_took_up_never_expires() -> None:
@@ -56,15 +56,15 @@ def test_an_escalation_that_nobody_took_up_never_expires() -> None:
 
 def test_the_longest_overdue_comes_first_and_one_that_was_taken_up_does_not() -> None:
     state = EscalationState()
-    standing = {minutes: opened(at=START + minutes * MINUTE, case=minutes) for minutes in (5, 1, 3, 100, 2)}
-    for each in standing.values():
+    by_minute = {minutes: opened(at=START + minutes * MINUTE, case=minutes) for minutes in (5, 1, 3, 100, 2)}
+    for each in by_minute.values():
         state.put(each, "a" * 64)
-    state.put(replace(standing[2], acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
+    state.put(replace(by_minute[2], acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
     now = START + 40 * MINUTE
-    assert [each.escalation for each in state.due(now, 9)] == [standing[minutes] for minutes in (1, 3, 5)]
-    assert [each.escalation for each in state.due(now, 2)] == [standing[minutes] for minutes in (1, 3)]
-    state.remove(standing[3])
-    assert [each.escalation for each in state.due(now, 2)] == [standing[minutes] for minutes in (1, 5)]
+    assert [each.escalation for each in state.due(now, 9)] == [by_minute[minutes] for minutes in (1, 3, 5)]
+    assert [each.escalation for each in state.due(now, 2)] == [by_minute[minutes] for minutes in (1, 3)]
+    state.remove(by_minute[3])
+    assert [each.escalation for each in state.due(now, 2)] == [by_minute[minutes] for minutes in (1, 5)]
     assert state.counted.total() == len(state) == 4
 
 

@@ -66,7 +66,7 @@ class Bench:
         pixels = np.full((64, 64, 3), shade, np.uint8)
         reference = self.store.put(cv2.imencode(".png", pixels)[1].tobytes())
         self.answers[self.store.fetch(reference)] = answer
-        return given(reference)
+        return case_input(reference)
 
     def process(self, inputs: Sequence[Input], load: Any = None) -> list[Result]:
         async def work() -> list[Result]:
@@ -74,14 +74,14 @@ class Bench:
                 Lane.ROUTINE, self.store, Judge(load or (lambda _: self.oracle)), Quarantine(load_policy())
             )
             await stage.start()
-            results = list(await stage.process(inputs))
+            results = list(await stage.handle_batch(inputs))
             await stage.stop()
             return results
 
         return asyncio.run(work())
 
 
-def given(reference: ImageReference) -> Input:
+def case_input(reference: ImageReference) -> Input:
     now = datetime.now(UTC)
     event = CaseEvent(
         event_id=uuid4(),
@@ -107,13 +107,13 @@ def test_pictures_are_judged_together_and_answered_one_by_one(tmp_path: Path) ->
     results = bench.process(inputs)
     assert bench.oracle.batches == [3]
     assert [inference_of(result).findings[0].stage for result in results] == ["none", "stage_4", "dtpi"]
-    assert [result.noted[0].output_hash for result in results] == [each.hash for each in inputs]
+    assert [result.notes[0].output_hash for result in results] == [each.hash for each in inputs]
 
 
 def test_a_picture_that_cannot_be_fetched_spoils_no_other(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     good = bench.case(judged(), 1)
-    missing = given(
+    missing = case_input(
         ImageReference(uri=f"file://{tmp_path}/none", sha256="0" * 64, size_bytes=1, media_type="image/png")
     )
     results = bench.process([missing, good])

@@ -80,7 +80,7 @@ def stage(*urls: str) -> NotificationStage:
     return NotificationStage(targets, policy, Quarantine(policy), pauses_s=(0.01, 0.01))
 
 
-def given(what: EscalationEvent) -> Input:
+def record_of(what: EscalationEvent) -> Input:
     topic = topics.ESCALATIONS[what.type]
     return Input(raw=raw(topic), event=what, hash="a" * 64)
 
@@ -91,7 +91,7 @@ def raw(topic: str) -> RawRecord:
 
 def processed(which: NotificationStage, what: EscalationEvent) -> Result:
     async def process() -> Result:
-        return (await which.process([given(what)]))[0]
+        return (await which.handle_batch([record_of(what)]))[0]
 
     return asyncio.run(process())
 
@@ -103,9 +103,9 @@ def test_a_webhook_gets_an_escalation_once_although_three_channels_lead_to_it() 
     ((headers, body),) = hook.requests
     assert headers[KEY_HEADER] == str(what.event_id)
     assert str(what.escalation_id) in body["message"]
-    (noted,) = result.noted
-    assert (noted.outcome, noted.event_id) == ("notified:emergency:0", what.event_id)
-    assert noted.attributes["tries"] == "1"
+    (note,) = result.notes
+    assert (note.outcome, note.event_id) == ("notified:emergency:0", what.event_id)
+    assert note.attributes["tries"] == "1"
 
 
 def test_a_target_that_refuses_is_tried_again_under_the_same_key() -> None:
@@ -113,17 +113,17 @@ def test_a_target_that_refuses_is_tried_again_under_the_same_key() -> None:
         result = processed(stage(hook.url), event())
     assert len(hook.requests) == 3
     assert len({headers[KEY_HEADER] for headers, _ in hook.requests}) == 1
-    assert result.noted[0].attributes["tries"] == "3"
+    assert result.notes[0].attributes["tries"] == "3"
 
 
 def test_a_target_that_never_confirms_becomes_a_system_error_and_nothing_is_audited_as_sent() -> None:
     which, what = stage("json://127.0.0.1:1/"), event()
     result = processed(which, what)
     assert result.problem is not None
-    assert (result.problem.reason, result.noted) == ("notification_failed", ())
+    assert (result.problem.reason, result.notes) == ("notification_failed", ())
     (asked,) = which.on_problem(raw(topics.ESCALATIONS_EMERGENCY), what, result.problem, None).outputs
     assert EscalationType.SYSTEM_ERROR in {request.type for request in asked.event.escalations}  # type: ignore[attr-defined]
-    # The system error has to be told over the same channels: that it fails too must not ask again, for ever.
+    # The system error goes over the same channels: that it fails too must not ask again, for ever.
     again = replace(what, reasons=asked.event.reasons)  # type: ignore[attr-defined]
     assert which.on_problem(raw(topics.ESCALATIONS_SYSTEM_ERROR), again, result.problem, None).outputs == ()
 
@@ -153,13 +153,13 @@ def test_an_e_mail_arrives_at_a_real_smtp_server_in_both_languages() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in EscalationType if kind is not EscalationType.UNKNOWN])
 def test_a_message_says_who_must_answer_and_nothing_of_the_patient(kind: EscalationType) -> None:
     what = replace(event(level=2), type=kind)
-    told = message(what, BOTH, ROLES)
-    text = f"{told.title}\n{told.body}"
+    built = message(what, BOTH, ROLES)
+    text = f"{built.title}\n{built.body}"
     assert ROLES[what.role]["es"] in text
     assert ROLES[what.role]["en"] in text
     assert what.disclaimer.es in text
     assert what.disclaimer.en in text
-    assert "\n" not in told.title
+    assert "\n" not in built.title
     assert what.patient_token is not None
     assert what.patient_token not in text
     assert str(what.case_id) not in text
@@ -173,7 +173,7 @@ def test_canaries_and_alarms_of_long_ago_are_not_sent() -> None:
     with webhook() as hook:
         assert processed(stage(hook.url), replace(event(), synthetic=True)) == Result()
         old = replace(event(), raised_at=datetime.now(UTC) - timedelta(days=2))
-        assert processed(stage(hook.url), old).noted[0].outcome == "notification_skipped:stale"
+        assert processed(stage(hook.url), old).notes[0].outcome == "notification_skipped:stale"
     assert hook.requests == []
 
 
