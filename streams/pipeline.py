@@ -190,6 +190,8 @@ SETTLED: Mapping[str, frozenset[PipelineStage]] = {
 REMARKED_ONLY: tuple[str, ...] = tuple(topic for topic in REMARKS if topic not in WRITERS)
 #: Every topic whose records the audit accounts for, in the order in which a case meets them.
 COVERED: tuple[str, ...] = _distinct((*CASES.values(), *DECISIONS, ACKNOWLEDGEMENTS, DEAD_LETTERS))
+#: Topics to which a dead letter can be sent back: some stage reads them, and the audit accounts for them.
+REDRIVABLE: tuple[str, ...] = tuple(topic for topic in READERS if topic in COVERED)
 #: What a case passes on its way to people: package → topics whose records show that it did.
 STEPS: Mapping[str, tuple[str, ...]] = {
     package: _distinct(topic for stage in STAGES if stage.package == package for topic in stage.writes)

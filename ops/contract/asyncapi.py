@@ -15,6 +15,7 @@ import yaml
 from schemas import compatibility, definitions
 from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.registry import COMPATIBILITY
+from streams.pipeline import STAGES
 from streams.settings import Settings
 from streams.topics import ALL, Flow, Topic
 
@@ -110,11 +111,19 @@ def _server() -> Document:
     }
 
 
+def _flow(topic: Topic) -> str:
+    """Which stages of the pipeline write the topic, and which read it."""
+    writing = [stage.name for stage in STAGES if topic.name in stage.writes]
+    reading = [stage.name for stage in STAGES if topic.name in stage.reads]
+    written = f" Written by {', '.join(writing)}." if writing else ""
+    return written + (f" Read by {', '.join(reading)}." if reading else "")
+
+
 def _channel(topic: Topic) -> Document:
     message = _message_name(topic)
     return {
         "address": topic.name,
-        "description": topic.purpose + ".",
+        "description": f"{topic.purpose}.{_flow(topic)}",
         "messages": {message: {"$ref": f"#/components/messages/{message}"}},
         "tags": [{"name": _TAGS[topic.flow]}],
         "bindings": {

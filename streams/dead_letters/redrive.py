@@ -22,7 +22,7 @@ from schemas.serde import Serde
 from streams import topics
 from streams.audit.limits import REDRIVEN
 from streams.dead_letters.read import MOST_REDRIVES, Audited, DeadLetter, DeadLetters
-from streams.pipeline import READERS
+from streams.pipeline import REDRIVABLE
 
 #: A record that failed so often will fail again: what broke it must be mended first.
 MAX_ATTEMPTS = 3
@@ -64,7 +64,7 @@ class Rules:
         """What is to become of this letter."""
         if letter.origin is None or not audited.known:
             return Status.NOT_OURS
-        if letter.origin.topic not in READERS:
+        if letter.origin.topic not in REDRIVABLE:
             return Status.NO_STAGE
         if audited.redriven and not (self.again and audited.redriven < MOST_REDRIVES):
             return Status.ALREADY
@@ -107,7 +107,7 @@ def redrive(letters: DeadLetters, serde: Serde, chosen: Sequence[DeadLetter], ru
 
 
 def _targets(chosen: Sequence[DeadLetter]) -> set[str]:
-    return {letter.origin.topic for letter in chosen if letter.origin is not None and letter.origin.topic in READERS}
+    return {letter.origin.topic for letter in chosen if letter.origin is not None and letter.origin.topic in REDRIVABLE}
 
 
 def _send(

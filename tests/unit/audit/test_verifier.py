@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.ids import NAMESPACE
 from streams import topics
-from streams.audit.facts import INTO, RecordFact
+from streams.audit.facts import INTO, EntryFact, RecordFact
 from streams.audit.limits import ERASED, Limits
 from streams.audit.report import Kind, Report
 from streams.audit.verifier import verify
@@ -319,3 +320,53 @@ def _claimed_once(chain: Chain, record: RecordFact) -> bool:
 
 def _quarantined(case_id: bytes, chain: Chain) -> bool:
     return any(e.case_id == case_id and e.outcome.startswith("dead_letter") for e in chain.entries)
+
+
+def remark(chain: Chain, order: RecordFact, case: UUID, **changes: object) -> EntryFact:
+    """The entry with which an inference stage audits a change of models, at the first case judged after it."""
+    assert order.event_id is not None
+    entry = chain.entry(
+        "control",
+        order._replace(case_id=case.bytes, event_id=uuid5(case, "change").bytes, basis=b""),
+        None,
+        "model_promoted",
+    )._replace(subject=order.event_id, **changes)
+    chain.entries[-1] = entry
+    return entry
+
+
+def order_of(chain: Chain) -> RecordFact:
+    return chain.record(topics.MODEL_CONTROL, uuid5(NAMESPACE, "active"), uuid5(NAMESPACE, "order"), basis=b"")
+
+
+def test_a_change_of_models_breaks_no_chain() -> None:
+    chain = Chain()
+    case, order = chain.judged(1), order_of(chain)
+    remark(chain, order, case)
+    found = report(chain)
+    assert found.clean, found.findings
+    assert topics.MODEL_CONTROL not in found.records
+
+
+def test_an_order_that_compaction_removed_is_no_finding() -> None:
+    chain = Chain()
+    case, order = chain.judged(1), order_of(chain)
+    chain.records.remove(order)
+    remark(chain, order, case)
+    found = report(chain)
+    assert found.clean
+    assert found.expired == 1
+
+
+def test_a_change_of_models_under_another_order_than_the_published_one_is_found() -> None:
+    chain = Chain()
+    case, order = chain.judged(1), order_of(chain)
+    remark(chain, order, case, output=digest("another order"))
+    assert report(chain).broken[Kind.ENTRY_CHANGED] == 1
+
+
+def test_no_other_stage_may_write_of_an_order() -> None:
+    chain = Chain()
+    case, order = chain.judged(1), order_of(chain)
+    remark(chain, order, case, stage="grading")
+    assert report(chain).broken[Kind.ENTRY_FOREIGN] == 1

@@ -93,3 +93,8 @@ def test_each_time_a_letter_is_sent_again_has_an_audit_key_of_its_own() -> None:
     keys = {letter().redrive_key(count) for count in range(1, MOST_REDRIVES + 1)} | {letter().audit_key}
     assert len(keys) == MOST_REDRIVES + 1
     assert all(key is not None and key.startswith(str(CASE).encode()) for key in keys)
+
+
+def test_a_notification_that_failed_can_be_sent_again() -> None:
+    found = letter(topics.ESCALATIONS_EMERGENCY)
+    assert Rules().status(found, Audited(known=True, redriven=0)) is Status.WOULD_BE

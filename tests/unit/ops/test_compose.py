@@ -88,8 +88,10 @@ def test_ports_are_published_on_loopback_only(name: str) -> None:
 def test_what_handles_cases_has_no_way_out() -> None:
     assert COMPOSE["networks"]["pipeline"] == {"internal": True}
     assert COMPOSE["networks"]["monitoring"] == {"internal": True}
-    for service in OURS.values():
-        assert "outside" not in service["networks"]
+    # Messages have to leave; they hold no patient data, and the container holds neither pictures nor the token key.
+    assert {name for name, service in OURS.items() if "outside" in service["networks"]} == {"notification"}
+    assert "volumes" not in SERVICES["notification"]
+    assert SERVICES["notification"]["secrets"] == ["notify_targets"]
 
 
 @every_service

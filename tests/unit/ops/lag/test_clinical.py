@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.lag.clinical.figures import LANES, PRIORITIES
-from ops.lag.clinical.monitor import PIPELINE
 from ops.lag.clinical.unanswered import ACCEPTED, Escalations, Unanswered
 from ops.lag.clinical.waiting import WaitingQueue
-from ops.lag.expected import PIPELINE_GROUPS
 from schemas.events import Lane, ReviewPriority
 from streams.clinical.acknowledgements import AckCode
 
@@ -125,18 +122,3 @@ def test_what_this_package_repeats_of_the_pipeline_is_still_true() -> None:
     assert {AckCode.ACKNOWLEDGED, AckCode.RESOLVED, AckCode.ALREADY_ACKNOWLEDGED} == {
         AckCode(code) for code in ACCEPTED
     }
-    for _, group, topic in PIPELINE.steps:
-        assert topic in PIPELINE_GROUPS[group]
-
-
-@pytest.mark.parametrize("group", PIPELINE_GROUPS)
-def test_the_expected_groups_are_those_of_the_stages(group: str) -> None:
-    from streams.stages.escalation.stage import EscalationStage
-    from streams.stages.grading.stage import GradingStage
-
-    declared = {"vigia-grading": GradingStage, "vigia-escalation": EscalationStage}
-    if group in declared:
-        assert set(declared[group].inputs) == set(PIPELINE_GROUPS[group])
-    else:
-        lane = group.removeprefix("vigia-inference-")
-        assert PIPELINE_GROUPS[group] == (f"vigia.cases.{lane}",)
