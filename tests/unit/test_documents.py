@@ -138,3 +138,13 @@ def test_a_paragraph_is_not_torn_apart(page: str) -> None:
         entry = re.match(r" *(?:[-*]|\d+\.) ", line)
         assert not inside or entry or not line.strip() or line.startswith("  "), f"{page}: {line}"
         inside = bool(entry) or (inside and line.startswith("  "))
+
+
+def test_every_decision_has_its_date_its_parts_and_its_place_in_the_list() -> None:
+    records = {name: page for name, page in PAGES.items() if re.match(r"docs/decisions/\d", name)}
+    assert len(records) >= 8
+    for at, (name, page) in enumerate(records.items(), 1):
+        (date,) = re.findall(r"\A# \d+\. .*\n\nDecided on (\d{4}-\d\d-\d\d); ", page)
+        assert page.startswith(f"# {at}. ")
+        assert re.findall(r"^## (.*)$", page, flags=re.M) == ["Context", "Decision", "Rejected", "Consequences"]
+        assert re.search(rf"\]\({Path(name).name}\) \| {date} \| ", PAGES["docs/decisions/README.md"]), name
