@@ -109,10 +109,6 @@ class Registry:
         """Set the compatibility rule of the subject."""
         self._ask(lambda: self._client.set_compatibility(subject, level))
 
-    def subjects(self) -> list[str]:
-        """All subjects, sorted."""
-        return sorted(self._ask(lambda: self._client.get_subjects()))
-
     def versions(self, subject: str) -> list[int]:
         """Version numbers of the subject, oldest first; empty when there is no such subject."""
         try:

@@ -12,66 +12,84 @@ from prometheus_client import Counter, Gauge, Histogram
 LATENCY = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
 WORK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-RECORDS_IN = Counter("vigia_records_in_total", "Records consumed and processed", ["stage", "topic"])
-RECORDS_OUT = Counter("vigia_records_out_total", "Records produced in committed transactions", ["stage", "topic"])
-DUPLICATES = Counter("vigia_duplicates_total", "Events that came again and were left out", ["stage"])
-BATCH = Histogram("vigia_batch_size", "Events a batch", ["stage"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
-STAGE = Histogram("vigia_stage_seconds", "From taken up to committed", ["stage"], buckets=LATENCY)
+RECORDS_IN = Counter("vigia_records_in_total", "Records consumed and processed.", ["stage", "topic"])
+RECORDS_OUT = Counter("vigia_records_out_total", "Records produced in committed transactions.", ["stage", "topic"])
+DUPLICATES = Counter("vigia_duplicates_total", "Events that arrived again and were left out.", ["stage"])
+BATCH = Histogram("vigia_batch_size", "Events per batch.", ["stage"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+STAGE = Histogram(
+    "vigia_stage_seconds", "From taking an event up to committing its results.", ["stage"], buckets=LATENCY
+)
 SINCE_PUBLISHED = Histogram(
     "vigia_since_published_seconds",
-    "From the producer's publishing to this stage's commit",
+    "From the producer's publishing to this stage's commit.",
     ["stage", "lane"],
     buckets=LATENCY,
 )
 SINCE_CAPTURED = Histogram(
     "vigia_since_captured_seconds",
-    "From the picture's capture to this stage's commit",
+    "From the picture's capture to this stage's commit.",
     ["stage", "lane"],
     buckets=LATENCY,
 )
 PHASE = Histogram(
-    "vigia_inference_phase_seconds", "Time of a batch by phase: fetch, model, explain", ["phase"], buckets=WORK
+    "vigia_inference_phase_seconds", "Time per batch, by phase: fetch, model, explain.", ["phase"], buckets=WORK
 )
-TRANSACTION = Histogram("vigia_transaction_seconds", "From begin to commit of a transaction", ["stage"], buckets=WORK)
-COMMITS = Counter("vigia_commits_total", "Committed transactions", ["stage"])
-FENCED = Counter("vigia_transactions_fenced_total", "Transactions refused because another worker took over", ["stage"])
+TRANSACTION = Histogram(
+    "vigia_transaction_seconds", "From the begin of a transaction to its commit.", ["stage"], buckets=WORK
+)
+COMMITS = Counter("vigia_commits_total", "Committed transactions.", ["stage"])
+FENCED = Counter(
+    "vigia_transactions_fenced_total", "Transactions that failed because another worker took the partition.", ["stage"]
+)
 HANGING = Counter(
-    "vigia_transactions_hanging_total", "Transactions that a broker left open, ended at a takeover", ["stage"]
+    "vigia_transactions_hanging_total", "Transactions that a broker left open and a takeover ended.", ["stage"]
 )
-ABORTED = Counter("vigia_transactions_aborted_total", "Transactions that failed for another reason", ["stage"])
-REBALANCES = Counter("vigia_rebalances_total", "Assignments received from the group", ["stage"])
-ASSIGNED = Gauge("vigia_assigned_partitions", "Partition numbers in this worker's hands", ["stage"])
-OUTBOX = Gauge("vigia_outbox_records", "Inputs completed and not yet committed", ["stage"])
-RETRIES = Counter("vigia_retries_total", "Repeated attempts at something that was away", ["stage", "dependency"])
-DEAD_LETTERS = Counter("vigia_dead_letters_total", "Inputs that could not be processed", ["stage", "reason"])
-ABSTENTIONS = Counter("vigia_abstentions_total", "Pictures the model declined to judge", ["reason"])
-DECISIONS = Counter("vigia_decisions_total", "Decisions by severity", ["severity"])
+ABORTED = Counter(
+    "vigia_transactions_aborted_total", "Transactions that failed for another reason than a takeover.", ["stage"]
+)
+REBALANCES = Counter("vigia_rebalances_total", "Assignments received from the consumer group.", ["stage"])
+ASSIGNED = Gauge("vigia_assigned_partitions", "Partitions that this worker holds.", ["stage"])
+OUTBOX = Gauge("vigia_outbox_records", "Inputs that are processed and not yet committed.", ["stage"])
+RETRIES = Counter(
+    "vigia_retries_total", "Repeated attempts to reach something that did not answer.", ["stage", "dependency"]
+)
+DEAD_LETTERS = Counter(
+    "vigia_dead_letters_total", "Inputs that could not be processed and became dead letters.", ["stage", "reason"]
+)
+ABSTENTIONS = Counter("vigia_abstentions_total", "Pictures that the model declined to judge.", ["reason"])
+DECISIONS = Counter("vigia_decisions_total", "Clinical decisions, by severity.", ["severity"])
 CLASS_PROBABILITY = Histogram(
     "vigia_class_probability",
-    "Probability the model gave to each class",
+    "Probability that the model gave to each class.",
     ["class"],
     buckets=[i / 10 for i in range(1, 11)],
 )
-ESCALATIONS = Counter("vigia_escalations_total", "Escalations published", ["type", "level"])
+ESCALATIONS = Counter("vigia_escalations_total", "Escalations published, by type and level.", ["type", "level"])
 ACKNOWLEDGEMENTS = Counter(
-    "vigia_acknowledgements_total", "Acknowledgements by what became of them", ["action", "outcome"]
+    "vigia_acknowledgements_total",
+    "Acknowledgements, by what they asked for and what came of it.",
+    ["action", "outcome"],
 )
 GROUND_TRUTH = Counter(
     "vigia_ground_truth_total",
-    "Resolved escalations with a clinician's staging, by what it says of the model's: agreement, under_staging, "
-    "over_staging, not_comparable",
+    "Escalations resolved with a clinician's staging, by how the model's class compares with it: agreement, "
+    "under_staging, over_staging, not_comparable.",
     ["model_version", "relation"],
 )
-MISSED = Counter("vigia_deadlines_missed_total", "Deadlines that passed without an acknowledgement", ["type"])
-OPEN = Gauge("vigia_open_escalations", "Open escalations in this worker's partitions", ["priority"])
+MISSED = Counter("vigia_deadlines_missed_total", "Deadlines that passed without an acknowledgement.", ["type"])
+OPEN = Gauge("vigia_open_escalations", "Open escalations on the partitions that this worker holds.", ["priority"])
 MODEL = Gauge(
-    "vigia_model_info", "1 for each model version in use, by role: active, canary, shadow", ["version", "role"]
+    "vigia_model_info", "1 for each model version in use, by role: active, canary, shadow.", ["version", "role"]
 )
-MODEL_REFUSED = Counter("vigia_model_refused_total", "Ordered model versions that were missing or not valid", ["role"])
+MODEL_REFUSED = Counter(
+    "vigia_model_refused_total", "Orders for a model version that was missing or not valid.", ["role"]
+)
 SHADOW = Counter(
-    "vigia_shadow_findings_total", "Pictures that a shadow model judged too, by whether it agreed", ["agreement"]
+    "vigia_shadow_findings_total",
+    "Pictures that a shadow model judged as well, by whether it agreed with the active one.",
+    ["agreement"],
 )
 LATENESS = Histogram(
-    "vigia_event_loop_lateness_seconds", "How late the event loop runs its timers", ["stage"], buckets=WORK
+    "vigia_event_loop_lateness_seconds", "How late the event loop runs its timers.", ["stage"], buckets=WORK
 )
-REGISTRY_UP = Gauge("vigia_registry_up", "1 when the last call to the schema registry was answered", ["stage"])
+REGISTRY_UP = Gauge("vigia_registry_up", "1 when the last call to the schema registry was answered.", ["stage"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inference.synthetic.canvas import Canvas
 from inference.synthetic.colour import Rgb, encode, luminance
-from inference.synthetic.fields import Field, coordinates, noise, soften, step
+from inference.synthetic.fields import coordinates, noise, soften, step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +152,3 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
     if not ok:
         raise ValueError("the picture cannot be written as JPEG")
     return bytes(data)
-
-
-def mean_inside(pixels: NDArray[np.uint8], mask: Field) -> NDArray[np.float64]:
-    """Return the mean RGB (3,) of the pixels where `mask` exceeds one half; NaN where there are none."""
-    chosen = pixels[mask > 0.5]
-    return chosen.mean(axis=0, dtype=np.float64) if chosen.size else np.full(3, np.nan)

@@ -86,11 +86,6 @@ class Picture:
         """Return the picture as the camera would have stored it."""
         return encode_jpeg(self.pixels, int(self.facts["jpeg"]))
 
-    def tissue_share(self, *names: str) -> float:
-        """Return the share (0–1) of the wound bed that the named tissues cover; 0 without a bed."""
-        bed = float(self.bed.sum())
-        return sum(float(self.tissue[name].sum()) for name in names if name in self.tissue) / bed if bed > 0 else 0.0
-
 
 def picture(
     seed: int,

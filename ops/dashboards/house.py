@@ -15,7 +15,7 @@ from ops.lag.evaluator import State
 #: The reader chooses among the Prometheus data sources there are; no address and no id is written into a dashboard.
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG = "vigia"
-GREEN, YELLOW, RED, GREY = "green", "#EAB839", "red", "#808080"
+GREEN, YELLOW, RED = "green", "#EAB839", "red"
 STATE_COLOURS = {
     State.OK: GREEN,
     State.WARNING: YELLOW,

@@ -111,13 +111,14 @@ def _of_family(family: Family) -> Documented:
 
 
 def _of_object(metric: MetricWrapperBase) -> Documented:
-    # prometheus-client keeps the label names of a metric to itself.
+    # prometheus-client keeps a metric's label names and buckets to itself.
     labels = {name: LABELS[name] for name in metric._labelnames}
     name, kind = metric._name, str(metric._type)
     if kind == "counter":
         name += "_total"
     if kind == "histogram":
-        example = line(f"{name}_bucket", {**labels, "le": "0.5"}, "118")
+        bounds = metric._kwargs["buckets"]
+        example = line(f"{name}_bucket", {**labels, "le": f"{bounds[len(bounds) // 2]:g}"}, "118")
     else:
         example = line(name, labels, "1" if kind == "gauge" else "42")
     return Documented(name=name, kind=kind, help=metric._documentation, example=example)

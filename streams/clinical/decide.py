@@ -125,7 +125,7 @@ def _combine(policy: Policy, seen: Sequence[_Seen]) -> Decision:
     # A mucosal lesion is not staged: a rule that speaks of its class acts, but says nothing.
     staged = [one for one in seen if policy.mucosal_factor not in one.factors]
     matched = [rule for rule in policy.rules if any(_matches(rule.when, one) for one in seen)]
-    matched = _count_contraindications(policy, matched)
+    matched = _count_contraindications(matched)
     spoken = [rule for rule in matched if not rule.staging or any(_matches(rule.when, one) for one in staged)]
     said = frozenset(rule.id for rule in spoken)
     severity = max((r.then.severity for r in matched if r.then.severity), key=policy.severity_rank.__getitem__)
@@ -176,7 +176,7 @@ def _matches(when: Condition, one: _Seen) -> bool:
     )
 
 
-def _count_contraindications(policy: Policy, matched: Sequence[Rule]) -> list[Rule]:
+def _count_contraindications(matched: Sequence[Rule]) -> list[Rule]:
     count = len(_texts(rule.then.contraindicate for rule in matched))
     return [rule for rule in matched if rule.when.contraindications_at_least <= count]
 
