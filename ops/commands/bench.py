@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 from ops.bench import report
 from ops.bench.run import Figures, Sizes, run
 from ops.embedded import EmbeddedError
+from ops.system import stopping
 
 
 @click.command()
@@ -42,7 +42,6 @@ def command(
     Starts a broker, a registry, a Redis and workers of its own in a temporary folder; nothing is left.
     """
     console = Console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sizes = Sizes(
         rounds=rounds,
         cases=cases,
@@ -55,7 +54,8 @@ def command(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vigia-bench-", ignore_cleanup_errors=True) as folder:
         try:
-            figures = _with_progress(console, Path(folder), sizes)
+            with stopping.Interrupt().raising():
+                figures = _with_progress(console, Path(folder), sizes)
         except (EmbeddedError, TimeoutError) as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:

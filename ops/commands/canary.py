@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import threading
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from prometheus_client import start_http_server
 
 from ops.monitoring.canary import DEADLINE_S, EVERY_S, STEPS, Canary
 from ops.monitoring.targets import write_target
-from ops.system import logs
+from ops.system import logs, stopping
 from ops.system.context import load_settings
 from schemas.events import Lane
 from streams.client.tokens import TokenKeyMissingError
@@ -63,9 +62,8 @@ def command(
             if metrics_target is not None:
                 write_target(metrics_target, address, {"job": "vigia-canary"})
             stopped = threading.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stopped.set())
-            canary.run(stopped.is_set, logger.warning)
+            with stopping.calling(stopped.set):
+                canary.run(stopped.is_set, logger.warning)
             server.shutdown()
     except (SettingsError, TokenKeyMissingError) as error:
         raise click.ClickException(str(error)) from None

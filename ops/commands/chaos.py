@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rich.table import Table
 from ops.chaos.campaign import run
 from ops.chaos.outcome import Outcome, Plan
 from ops.embedded import EmbeddedError
+from ops.system import stopping
 from streams.broker.cluster import UnreadableError
 
 #: Seconds between two lines of progress where there is no terminal.
@@ -61,9 +61,9 @@ def command(
         keep=None if keep is None else keep.absolute(),
     )
     console = Console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        outcome = _with_progress(plan, console)
+        with stopping.Interrupt().raising():
+            outcome = _with_progress(plan, console)
     except (EmbeddedError, UnreadableError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from ops.system import stopping
 from ops.system.context import load_settings
 from schemas.errors import ContractError
 from streams.client import ClientError, EventConsumer, ReceivedEvent
@@ -25,7 +26,7 @@ def command(topics: tuple[str, ...], group: str | None, most: int | None, timeou
     """
     undecoded = 0
     try:
-        with EventConsumer(load_settings(), topics, group) as consumer:
+        with EventConsumer(load_settings(), topics, group) as consumer, stopping.calling(consumer.stop):
             for count, received in enumerate(consumer.events(timeout), start=1):
                 click.echo(json.dumps(received.as_mapping(), ensure_ascii=False) if as_json else _line(received))
                 undecoded += received.decoded is None
@@ -34,9 +35,6 @@ def command(topics: tuple[str, ...], group: str | None, most: int | None, timeou
                     break
     except (SettingsError, ClientError, ContractError) as error:
         raise click.ClickException(str(error)) from None
-    except KeyboardInterrupt:
-        # That is how looking ends.
-        pass
     if undecoded:
         raise click.exceptions.Exit(1)
 

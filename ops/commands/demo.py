@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from ops.demo.folder import FolderError, own_folder
 from ops.demo.run import Demo
 from ops.demo.scenario import drawing
 from ops.embedded import EmbeddedError
+from ops.system import stopping
 from ops.system.context import AlreadyRunningError, default_run_dir
 from ops.system.health import HealthProbe
 from ops.system.system import Options, System
@@ -52,14 +52,14 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
     Exit code 0 only if every input has exactly its outcome and the audit chain holds.
     """
     console = Console()
-    # SIGINT too: a shell starts a command in the background with ctrl-C ignored, and Python leaves it so.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
         env = own_environment()
         usual = default_run_dir(env).with_name("demo")
-        with own_folder(None if run_dir is None else run_dir.absolute(), usual) as folder:
+        with (
+            stopping.Interrupt().raising(),
+            own_folder(None if run_dir is None else run_dir.absolute(), usual) as folder,
+        ):
             _say(console, DISCLAIMER)
             if os.environ.get("VIGIA_BOOTSTRAP_SERVERS"):
                 _say(console, "VIGIA_BOOTSTRAP_SERVERS is set, and not used: the demo has a broker of its own")
@@ -78,7 +78,7 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
                     _keep_running(console)
     except KeyboardInterrupt:
         _say(console, "interrupted; nothing is left running")
-        raise SystemExit(130) from None
+        raise SystemExit(stopping.INTERRUPTED) from None
     except (
         AlreadyRunningError,
         EmbeddedError,

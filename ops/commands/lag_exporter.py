@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.exporter import LagExporter
 from ops.lag.monitor import LagMonitor
 from ops.monitoring.targets import write_target
-from ops.system import logs
+from ops.system import logs, stopping
 from ops.system.connect import broker_address
 from ops.system.context import load_settings
 from ops.system.programs import expected_groups
@@ -42,9 +41,6 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
     Its own process, which reads the broker: it tells the truth when every worker is dead.
     """
     logs.configure()
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     try:
         address = broker_address()
         monitor = LagMonitor(address, topics=topics, groups=groups, expected=expected_groups())
@@ -72,4 +68,6 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
         click.echo(f"http://{served}/metrics")
         if metrics_target is not None:
             write_target(metrics_target, served, {"job": "vigia-lag-exporter"})
-        stopped.wait()
+        stopped = threading.Event()
+        with stopping.calling(stopped.set):
+            stopped.wait()

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ops.embedded import EmbeddedError
 from ops.monitoring.server import PrometheusMissingError, PrometheusServer
+from ops.system import stopping
 from ops.system.context import RUN_FILE, AlreadyRunningError, default_run_dir
 from ops.system.health import Health, HealthProbe
 from ops.system.programs import CANARY, PROGRAMS, optional_workers
@@ -27,7 +28,6 @@ from streams.settings import SettingsError
 
 #: Seconds between looks at the workers' health: what a look costs them is one rendering of their metrics.
 LOOK_S = 2.0
-_STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -47,9 +47,6 @@ def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) 
     """
     console = Console()
     stop = threading.Event()
-    # SIGINT too: a shell starts a command in the background with ctrl-C ignored, and Python leaves it so.
-    for number in (signal.SIGINT, *_STOPPING):
-        signal.signal(number, signal.default_int_handler)
     try:
         options = Options(
             run_dir=(run_dir or default_run_dir()).absolute(),
@@ -58,16 +55,22 @@ def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) 
             programs=(*PROGRAMS, *optional_workers(), *((CANARY,) if with_prometheus else ())),
         )
         system = System(options, lambda line: _tell(console, line))
-        with system, _prometheus(system, console) if with_prometheus else nullcontext():
-            for number in (signal.SIGINT, *_STOPPING):
-                signal.signal(number, lambda _number, _frame: stop.set())
-            _show_until(stop, system, console)
-            _tell(console, "stopping: workers finish what they hold; once more ctrl-C kills them")
-            for number in (signal.SIGINT, *_STOPPING):
-                signal.signal(number, lambda _number, _frame: system.kill())
-    except KeyboardInterrupt:
-        _tell(console, "interrupted while starting; nothing is left running")
-        raise SystemExit(130) from None
+        interrupt = stopping.Interrupt(again=system.kill)
+        try:
+            with interrupt.raising(), system, _prometheus(system, console) if with_prometheus else nullcontext():
+                for number in stopping.stopping_signals():
+                    signal.signal(number, lambda _number, _frame: stop.set())
+                if interrupt.number is None:
+                    _show_until(stop, system, console)
+                _tell(console, "stopping: workers finish what they hold; once more ctrl-C kills them")
+                for number in stopping.stopping_signals():
+                    signal.signal(number, lambda _number, _frame: system.kill())
+        except KeyboardInterrupt:
+            system.close()
+            _tell(console, "interrupted while starting; nothing is left running")
+            if interrupt.number == signal.SIGINT:
+                raise SystemExit(stopping.INTERRUPTED) from None
+            return
     except (
         AlreadyRunningError,
         EmbeddedError,

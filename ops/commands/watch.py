@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import click
 from rich.console import Console
 from rich.live import Live
 
+from ops.system import stopping
 from ops.system.context import load_settings
 from ops.watch.live import LiveSystem
 from ops.watch.screen import draw
@@ -37,18 +39,22 @@ def command(once: bool, as_json_: bool, groups: str) -> None:
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     console = Console()
-    with LiveSystem(settings.bootstrap_servers, settings.schema_registry_url, groups) as system:
-        if once:
+    if once:
+        with LiveSystem(settings.bootstrap_servers, settings.schema_registry_url, groups) as system:
             _once(system, console, as_json_)
-            return
-        try:
-            with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-                while True:
-                    until = time.monotonic() + EVERY_S
-                    live.update(draw(system.look()), refresh=True)
-                    system.wait(max(0.0, until - time.monotonic()))
-        except KeyboardInterrupt:
-            return
+        return
+    stopped = threading.Event()
+    with stopping.calling(stopped.set):
+        with LiveSystem(settings.bootstrap_servers, settings.schema_registry_url, groups) as system:
+            _until(stopped, system, console)
+
+
+def _until(stopped: threading.Event, system: LiveSystem, console: Console) -> None:
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        while not stopped.is_set():
+            until = time.monotonic() + EVERY_S
+            live.update(draw(system.look()), refresh=True)
+            system.wait(max(0.0, until - time.monotonic()))
 
 
 def _once(system: LiveSystem, console: Console, as_json_: bool) -> None:

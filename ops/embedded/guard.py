@@ -1,6 +1,6 @@
 """A tiny program that stands between us and a child, so that the child never outlives us: not after `kill -9` either.
 
-    python -I -S guard.py PARENT_PID GRACE_SECONDS normal|background COMMAND…
+    python -I -S guard.py PARENT_PID GRACE_SECONDS normal|background open|blocked COMMAND…
 
 It imports nothing of this project and is run by path. When the parent is gone, it asks the child to end, then makes it
 end; should the guard itself be killed, the kernel kills the child (PR_SET_PDEATHSIG).
@@ -25,15 +25,17 @@ PR_SET_PDEATHSIG = 1
 LOOK_S = 0.25
 #: What wakes the guard: its child ended, or somebody wants it to end.
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+#: What a child that is started with its signals blocked lets through itself (ops/system/stopping.py).
+LET_THROUGH_BY_CHILD = SIGNALS - {signal.SIGCHLD}
 
 
-def _tie_to(guard: int) -> None:
+def _tie_to(guard: int, opened: set[signal.Signals]) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The guard may have died before the line above took effect; then nobody would send that signal.
     if os.getppid() != guard:
         os._exit(1)
-    # The mask would be inherited through exec, and the child deaf to SIGTERM.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    # The mask is inherited through exec, and most programs would stay deaf to SIGTERM.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, opened)
 
 
 def _yield_to_others() -> None:
@@ -75,16 +77,18 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the child to its end; its exit code, or 128 + the number of the signal that ended it, is ours."""
-    parent, grace_s, priority, command = int(arguments[0]), float(arguments[1]), arguments[2], arguments[3:]
+    parent, grace_s = int(arguments[0]), float(arguments[1])
+    priority, signals, command = arguments[2], arguments[3], arguments[4:]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if os.getppid() != parent:
         return 1
     if priority == "background":
         _yield_to_others()
     guard = os.getpid()
+    opened = SIGNALS - LET_THROUGH_BY_CHILD if signals == "blocked" else SIGNALS
     try:
         # One thread here, so code between fork and exec is safe.
-        child = subprocess.Popen(command, preexec_fn=lambda: _tie_to(guard), process_group=0, stdout=sys.stderr)
+        child = subprocess.Popen(command, preexec_fn=lambda: _tie_to(guard, opened), process_group=0, stdout=sys.stderr)
     except OSError as error:
         sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
         return 127

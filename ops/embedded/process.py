@@ -24,6 +24,8 @@ class ChildProcess:
     """One child under its guard (see `ops.embedded.guard`). Not thread-safe: one owner calls it.
 
     A `background` child leaves the processor, the disk and, should it run out, the memory to everything else.
+    A child that `listens` is `vigia`: it starts with signals blocked and lets them through once it can handle them, so
+    that none is too early for it.
     """
 
     def __init__(
@@ -36,14 +38,14 @@ class ChildProcess:
         cwd: Path | None = None,
         grace_s: float = STOP_GRACE_S,
         background: bool = False,
+        listens: bool = False,
     ) -> None:
         self.name = name
         self.log = log
         self._command = [str(part) for part in command]
         self._env = None if env is None else dict(env)
         self._cwd = cwd
-        self._grace_s = grace_s
-        self._priority = "background" if background else "normal"
+        self._orders = (str(grace_s), "background" if background else "normal", "blocked" if listens else "open")
         self._guard: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
         self._log_start = 0
@@ -73,7 +75,7 @@ class ChildProcess:
             raise EmbeddedError(f"{self.name} is already running")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._rotate_log()
-        head = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(self._grace_s), self._priority)
+        head = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._orders)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._guard = subprocess.Popen(

@@ -99,20 +99,26 @@ class System:
 
     def __enter__(self) -> Self:
         """Start everything. Raises AlreadyRunningError, EmbeddedError, TopicsError, ContractError, SettingsError."""
-        with ExitStack() as stack:
-            stack.enter_context(holding(self.run_dir, self._env))
-            self._start_services(stack)
+        try:
+            self._stack.enter_context(holding(self.run_dir, self._env))
+            self._start_services(self._stack)
             self.environment = self._describe()
             self._apply_topics()
             write_run_file(self.run_dir, self.environment)
-            self._start_workers(stack)
-            self._stack = stack.pop_all()
+            self._start_workers(self._stack)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the workers first, so that they commit what they hold, then registry and broker."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop whatever runs; for whom ctrl-C may have kept from leaving the `with` block. Closed already: nothing."""
         self._stack.close()
 
     def statuses(self) -> list[Status]:
@@ -131,8 +137,9 @@ class System:
         """SIGKILL every process, for a person who does not want to wait for a graceful stop."""
         services = [*self.kafka.brokers] if self.kafka else []
         children = [*self.workers.values(), *(broker.process for broker in services)]
-        if self.registry:
-            children.append(self.registry.process)
+        with suppress(EmbeddedError):
+            if self.registry:
+                children.append(self.registry.process)
         for child in children:
             with suppress(EmbeddedError, ProcessLookupError):
                 child.signal(signal.SIGKILL)
@@ -214,6 +221,7 @@ class System:
             env=self.process_environment,
             grace_s=WORKER_GRACE_S,
             background=program.background,
+            listens=True,
         )
 
 

@@ -107,6 +107,7 @@ class EventConsumer:
             }
         )
         self._in_hand: Message | None = None
+        self._stopped = False
         self._closed = False
         self._unassigned = [] if group_id is not None else list(topics)
         if group_id is not None:
@@ -140,7 +141,7 @@ class EventConsumer:
         deadline = None if timeout is None else time.monotonic() + timeout
         if self._unassigned:
             self._take_all_partitions()
-        while True:
+        while not self._stopped:
             self._positions.send_if_due(self._consumer)
             left = _POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - time.monotonic()))
             message = self._consumer.poll(left)
@@ -155,6 +156,14 @@ class EventConsumer:
             elif deadline is not None and time.monotonic() >= deadline:
                 self._check_reachable()
                 return None
+        return None
+
+    def stop(self) -> None:
+        """Let `next` and `events` end within 0.2 s, for good. For signal handlers and other threads.
+
+        An exception from a signal handler, as ctrl-C raises one, can get lost in librdkafka's client.
+        """
+        self._stopped = True
 
     def mark_handled(self) -> None:
         """Say that the event in hand is handled, without asking for the next one; for use before leaving a loop."""

@@ -26,6 +26,9 @@ from tests.services import RegistryService
 from tests.unit.clinical.cases import decision
 from tests.unit.clinical.escalations import grading
 
+#: Every channel of the packaged policy.
+CHANNELS = ("#emergencias", "#especialistas", "#equipo-medico", "#riesgo-alto", "#sistema-alertas")
+
 
 class Clocked:
     """Publishes gradings and ticks; starts and kills workers of the escalation stage."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.embedded import EmbeddedError, EmbeddedKafka
 from ops.embedded.admin import SILENT
 from ops.lag.families import FAMILIES
+from tests.programs import start_vigia
 
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
@@ -27,22 +27,12 @@ Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
 @contextmanager
 def exporter(bootstrap_servers: str, target: Path) -> Iterator[Callable[[], Samples]]:
     """A running `vigia lag-exporter`; yields a scrape."""
-    command = [
-        sys.executable,
-        "-m",
-        "ops",
-        "lag-exporter",
-        "--port",
-        "0",
-        "--no-clinical",
-        "--metrics-target",
-        str(target),
-    ]
     env = {**os.environ, "VIGIA_BOOTSTRAP_SERVERS": bootstrap_servers}
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    arguments = ("lag-exporter", "--port", "0", "--no-clinical", "--metrics-target", str(target))
+    process = start_vigia(*arguments, env=env, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
-        url = process.stdout.readline().strip()
+        url = process.stdout.readline().decode().strip()
         assert url.startswith("http://127.0.0.1:"), "it binds to loopback and prints where"
         yield lambda: scrape(url)
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -22,6 +21,7 @@ from ops.dashboards.generate import DASHBOARDS, expressions
 from ops.monitoring.server import PrometheusMissingError, PrometheusServer
 from ops.system.system import System
 from streams.client import CaseProducer
+from tests.programs import start_vigia
 
 #: Of things that need not happen: nothing was away, nobody answered, no picture was declined, no shadow model runs.
 MAY_BE_EMPTY = (
@@ -58,24 +58,16 @@ def prometheus(pipeline: System, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def canary(pipeline: System) -> Iterator[None]:
     target: Path = pipeline.targets_dir / "canary.json"
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "ops",
-        "canary",
-        "--every",
-        "2",
-        "--port",
-        "0",
-        "--metrics-target",
-        str(target),
-    ]
-    process = subprocess.Popen(command, env={**os.environ, **pipeline.environment}, stdout=subprocess.DEVNULL)
+    process = start_vigia(
+        *("canary", "--every", "2", "--port", "0", "--metrics-target", str(target)),
+        env={**os.environ, **pipeline.environment},
+        stdout=subprocess.DEVNULL,
+    )
     yield
     process.terminate()
     assert process.wait(30) == 0
-    target.unlink()
+    # Stopped before it served, it has written none.
+    target.unlink(missing_ok=True)
 
 
 def wanted() -> dict[str, list[str]]:

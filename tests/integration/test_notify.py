@@ -8,11 +8,9 @@ from pathlib import Path
 
 from streams import topics
 from streams.stages.notification.delivery import KEY_HEADER
-from tests.integration.clocked import clocked_system, emergency
+from tests.integration.clocked import CHANNELS, clocked_system, emergency
 from tests.services import RegistryService
 from tests.unit.stages.notification.test_notify import webhook
-
-CHANNELS = ("#emergencias", "#especialistas", "#equipo-medico", "#riesgo-alto", "#sistema-alertas")
 
 
 def test_each_level_is_sent_once_and_audited_over_a_restart(registry: RegistryService, tmp_path: Path) -> None:

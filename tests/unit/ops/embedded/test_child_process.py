@@ -23,6 +23,13 @@ DEAF = [
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(300)",
 ]
+#: Not a program of ours, but one that handles SIGTERM and then lets it through, as ours do.
+LISTENING = [
+    sys.executable,
+    "-c",
+    "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n"
+    "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM}); time.sleep(300)",
+]
 #: A parent that starts a child from a thread that ends at once, tells the child's pid, and stays.
 PARENT = """
 import sys, threading, time
@@ -185,3 +192,9 @@ def test_many_children_started_at_once_from_threads_all_stop(tmp_path: Path) -> 
     for child in children:
         child.stop()
     assert all(is_gone(pid) for pid in pids)
+
+
+def test_a_child_that_listens_is_not_stopped_before_it_can_handle_that(tmp_path: Path) -> None:
+    listening = ChildProcess("listening", LISTENING, log=tmp_path / "log", listens=True)
+    listening.start()
+    assert listening.stop() == 7
