@@ -22,17 +22,10 @@ from schemas.events.inference import Finding, InferenceEvent, Region, ShadowFind
 from schemas.events.operations import AuditEntry, ModelControlEvent, TickEvent
 from schemas.record import Record
 
+#: Any event of a case: it has an `event_id` of its own and the `case_id`.
+CaseRecord = CaseEvent | InferenceEvent | GradingEvent | EscalationEvent | AcknowledgementEvent | AuditEntry
 #: Any record that travels as a message of its own.
-Event = (
-    CaseEvent
-    | InferenceEvent
-    | GradingEvent
-    | EscalationEvent
-    | AcknowledgementEvent
-    | AuditEntry
-    | TickEvent
-    | ModelControlEvent
-)
+Event = CaseRecord | TickEvent | ModelControlEvent
 
 __all__ = [
     "AcknowledgementAction",
@@ -41,6 +34,7 @@ __all__ = [
     "AuditEntry",
     "BradenSubscores",
     "CaseEvent",
+    "CaseRecord",
     "EscalationEvent",
     "EscalationRequest",
     "EscalationType",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -15,10 +16,14 @@ from aiokafka import AIOKafkaProducer
 from yarl import URL
 
 from streams import metrics
+from streams.runtime.assignor import CopartitionedAssignor
+from streams.runtime.decoding import Codec
+from streams.runtime.hanging import end_open, find_hanging
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
-from streams.runtime.stage import Stage
+from streams.runtime.stage import AnyStage
 from streams.runtime.state import PartitionState, restore_partitions
+from streams.runtime.transactions import TransactionalProducer, Transactions
 from streams.runtime.transport import Transport
 from streams.topics import MAX_DEAD_LETTER_BYTES
 
@@ -42,16 +47,42 @@ METADATA_MAX_AGE_MS = 10_000
 BUFFER_BATCHES = 2
 
 
+@dataclass(frozen=True, slots=True)
+class _Hanging:
+    """Transactions that were left open on the state topic of one group."""
+
+    bootstrap_servers: str
+    group: str
+    state_topic: str
+
+    async def find(self, partitions: Iterable[int]) -> set[int]:
+        return await find_hanging(self.bootstrap_servers, self.state_topic, partitions)
+
+    async def end(self, producer: TransactionalProducer, partition: int) -> None:
+        await end_open(producer, self.bootstrap_servers, self.group, self.state_topic, partition)
+
+
 class StageApp(faust.App):  # type: ignore[misc]
     """One stage in one process: one consumer group, one agent, in order within each partition."""
 
-    def __init__(self, stage: Stage, serde: Any, bootstrap_servers: str, **options: Any) -> None:
-        self.outbox = Outbox()
+    def __init__(self, stage: AnyStage, codec: Codec, bootstrap_servers: str) -> None:
         self.stage = stage
-        self.stage_name = stage.name
         self.bootstrap_servers = bootstrap_servers
-        self.states: dict[int, PartitionState] = {}
-        self.stage_loop = StageLoop(self, stage, serde)
+        self.states: dict[int, PartitionState[Any]] = {}
+        self.outbox = Outbox()
+        #: What Faust's transaction manager hands its calls to.
+        self.transactions = Transactions(
+            self.outbox,
+            stage_name=stage.name,
+            group=stage.group,
+            new_producer=self._new_transactional_producer,
+            hanging=_Hanging(bootstrap_servers, stage.group, stage.state_topic),
+            restore=self._restore,
+            on_committed=self._on_committed,
+            crash=self.crash,
+            fenced_patience_s=2 * SESSION_TIMEOUT_S,
+        )
+        self.stage_loop = StageLoop(stage, codec, self.outbox, self.states, self.transactions.flush)
         super().__init__(
             stage.group,
             broker=[URL(f"kafka://{server.strip()}") for server in bootstrap_servers.split(",")],
@@ -75,7 +106,6 @@ class StageApp(faust.App):  # type: ignore[misc]
             web_host="127.0.0.1",
             web_tables_enabled=False,
             store="memory://",
-            **options,
         )
         # Faust calls the transaction manager only in a worker; we are one, without its command line.
         self.in_worker = True
@@ -94,6 +124,12 @@ class StageApp(faust.App):  # type: ignore[misc]
     def _new_producer_transport(self) -> Transport:
         return Transport(self.conf.broker_producer, self)
 
+    def set_partition_count(self, count: int) -> None:
+        """Tell every part that needs it how many partitions each topic has; before `start`."""
+        self.stage.partition_count = count
+        self.stage_loop.encoder.partition_count = count
+        CopartitionedAssignor.partition_count = count
+
     async def _work(self, stream: Any) -> None:
         batches: AsyncIterator[list[Any]] = stream.take_events(self.stage.max_batch, within=self.stage.within_s)
         async for events in batches:
@@ -102,14 +138,14 @@ class StageApp(faust.App):  # type: ignore[misc]
             if self.crashed:
                 return
             try:
-                await self.stage_loop.process(events)
+                await self.stage_loop.process([event.message for event in events])
             except Exception as error:
                 self.outbox.close()
-                logger.error("%s cannot go on: %s", self.stage_name, type(error).__name__)
+                logger.error("%s cannot go on: %s", self.stage.name, type(error).__name__)
                 await self.crash(error)
                 return
 
-    def new_transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
+    def _new_transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
         """A producer of its own for one partition."""
         return AIOKafkaProducer(
             bootstrap_servers=[server.strip() for server in self.bootstrap_servers.split(",")],
@@ -128,8 +164,8 @@ class StageApp(faust.App):  # type: ignore[misc]
             transaction_timeout_ms=20_000,
         )
 
-    async def restore_state(self, partitions: set[int]) -> None:
-        """Read the state of every partition anew; called between fencing and the first read."""
+    async def _restore(self, partitions: set[int]) -> None:
+        """Read the state of every partition anew; called after fencing and before the first read."""
         self.states.clear()
         self.states.update(
             await restore_partitions(self.bootstrap_servers, self.stage.state_topic, partitions, self.stage.new_state)
@@ -137,14 +173,9 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.stage_loop.on_restored()
         self.stage.on_assigned({partition: state.own for partition, state in self.states.items()})
 
-    async def flush_outbox(self) -> None:
-        """Carry out what is complete now, without waiting for the commit interval."""
-        await self.consumer.transactions.flush()
-
-    def on_committed(self, partition: int, batch: Batch) -> None:
-        """Called after each transaction."""
+    def _on_committed(self, partition: int, batch: Batch) -> None:
         self.stage_loop.on_committed(partition, batch)
-        metrics.OUTBOX.labels(self.stage_name).set(self.outbox.waiting())
+        metrics.OUTBOX.labels(self.stage.name).set(self.outbox.waiting())
 
 
 async def watch_lateness(stage_name: str, interval_s: float = 0.1) -> None:

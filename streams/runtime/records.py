@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
 from schemas.envelope.raw import Headers, RawRecord
-from schemas.events import Event, PipelineStage
+from schemas.events import CaseRecord, PipelineStage
+from schemas.record import Record
+
+
+class StageState(Protocol):
+    """What a stage keeps per partition, rebuilt from its state topic at every assignment."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take over one entry of the state topic."""
+
+
+EventT = TypeVar("EventT", bound=Record)
+StateT = TypeVar("StateT", bound=StageState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """A consumed record with its decoded event and the `PartitionState` of its partition."""
+class Input(Generic[EventT, StateT]):
+    """A consumed record with its decoded event, and what the stage keeps for the record's partition."""
 
     raw: RawRecord
-    event: Any
+    event: EventT
     #: SHA-256 (hex) of the consumed value: the audit chain's link to what this input was derived from.
     hash: str
-    state: Any = None
+    state: StateT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +43,7 @@ class Output:
     """
 
     topic: str
-    event: Event
+    event: CaseRecord
     outcome: str
     stage: PipelineStage
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -42,14 +55,14 @@ class Output:
 class AuditNote:
     """An audit entry about a record that this stage did not produce (a case that came in, an acknowledgement)."""
 
-    event_id: Any
-    case_id: Any
+    event_id: UUID
+    case_id: UUID
     topic: str
     outcome: str
     stage: PipelineStage
     output_hash: str
     parent_hash: str | None = None
-    source_event_id: Any = None
+    source_event_id: UUID | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -73,13 +86,11 @@ class Forward:
 class InputProblem:
     """Why an input cannot be processed: it goes to the dead letters and a person is asked to look.
 
-    `reason` is a code (bounded, used as a metric label); `detail` one line without patient data; `system` asks for
-    the system administrator as well as a clinician (bytes that are no event, a broken model).
+    `reason` is a code (bounded, used as a metric label); `detail` one line without patient data.
     """
 
     reason: str
     detail: str
-    system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +113,3 @@ class Outgoing:
     value: bytes | None
     partition: int | None = None
     headers: Headers = ()
-
-
-class StageState(Protocol):
-    """State of one partition, rebuilt from the state topic at every assignment."""
-
-    def restore(self, key: bytes, value: bytes) -> None:
-        """Take over one entry of the state topic."""

@@ -1,7 +1,10 @@
-"""What a stage is to the runtime: its name, where it reads, and a function from inputs to results.
+"""What a stage is to the runtime: its name, where it reads, and a function from records to results.
 
 A stage never sends, never acknowledges and never reads a clock for a decision. It returns what shall happen, and the
 runtime makes it happen once.
+
+A partition is the same number in every topic that a stage reads: records of one case lie on the same one everywhere, so
+one state per partition number serves all of them.
 """
 
 from __future__ import annotations
@@ -9,33 +12,29 @@ from __future__ import annotations
 import logging
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic
 
 from schemas.envelope.raw import RawRecord
 from schemas.errors import ContractError
-from streams.runtime.records import Input, InputProblem, Result, StageState
+from streams.runtime.records import EventT, Input, InputProblem, Result, StateT
 
 logger = logging.getLogger(__name__)
 
 
-class NoState:
-    """State of a stage that keeps none of its own."""
+class Stage(ABC, Generic[EventT, StateT]):
+    """One stream processor: `EventT` are the events it reads, `StateT` what it keeps per partition.
 
-    def restore(self, key: bytes, value: bytes) -> None:
-        """Nothing is kept, so nothing is expected in the topic."""
-
-
-class Stage(ABC):
-    """One stream processor. Subclasses are thin: decode has happened, they call the domain and name the outputs."""
+    Subclasses are thin: the runtime has decoded, they call the domain and name the outputs.
+    """
 
     #: Short name: metric label, part of the group id and of the state topic's name.
     name: str
     #: Topics read; all have the same partition count and key.
     inputs: tuple[str, ...]
-    #: Records that may come on them; anything else is foreign, however well-formed.
-    accepts: tuple[type, ...]
-    #: An event that comes twice (same event id) is left out the second time.
+    #: Events that may come on them; anything else is foreign, however well-formed.
+    accepts: tuple[type[EventT], ...]
+    #: An event that comes twice (same event id) is left out the second time. All of `accepts` must have an event id.
     deduplicates: bool = False
     #: Events per batch at most, and how long an incomplete batch waits for more. A longer wait is added to the latency
     #: of every event after an idle spell; a shorter one wakes the loop more often.
@@ -44,7 +43,7 @@ class Stage(ABC):
     #: How long one input may wait for something that is away (registry, image store) before a person is asked instead.
     patience_s: float = 30.0
     #: Partitions of every topic, from the broker's own metadata; the worker sets it before `start`.
-    partitions: int = 1
+    partition_count: int = 1
 
     @property
     def group(self) -> str:
@@ -64,22 +63,22 @@ class Stage(ABC):
         """Let go of what `start` took."""
         return
 
-    def new_state(self, partition: int) -> StageState:
-        """Empty state for a partition that was just assigned."""
-        return NoState()
+    @abstractmethod
+    def new_state(self, partition: int) -> StateT:
+        """Empty state for a partition that was just assigned. Called in a thread."""
 
-    def on_assigned(self, states: dict[int, Any]) -> None:
+    def on_assigned(self, states: Mapping[int, StateT]) -> None:
         """The states of all partitions now held, restored."""
         return
 
-    async def handle_batch(self, records: Sequence[Input]) -> Sequence[Result]:
+    async def handle_batch(self, records: Sequence[Input[EventT, StateT]]) -> Sequence[Result]:
         """One result for each record, in order: what the runtime calls.
 
         By default it calls `handle_safely` one by one, so that each record finds the state that the one before it left.
         """
         return [await self.handle_safely(record) for record in records]
 
-    async def handle_safely(self, record: Input) -> Result:
+    async def handle_safely(self, record: Input[EventT, StateT]) -> Result:
         """What `handle` returns, or a problem for what it raised: Faust would count the event as done and lose it."""
         try:
             return await self.handle(record)
@@ -87,12 +86,31 @@ class Stage(ABC):
             return Result(problem=failure(error, record.raw))
 
     @abstractmethod
-    async def handle(self, record: Input) -> Result:
-        """The result for one record; it may raise. A stage implements this or overrides `handle_batch`."""
+    async def handle(self, record: Input[EventT, StateT]) -> Result:
+        """The result for one record; it may raise."""
 
     @abstractmethod
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: EventT | None, problem: InputProblem) -> Result:
         """What asks a person to look at an input that goes to the dead letters. `event` is None where undecodable."""
+
+
+#: A stage of which only the runtime's side matters: whoever starts a worker does not care what it reads.
+AnyStage = Stage[Any, Any]
+
+
+class NoState:
+    """State of a stage that keeps none of its own."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Nothing is kept, so nothing is expected in the topic."""
+
+
+class StatelessStage(Stage[EventT, NoState]):
+    """A stage that keeps nothing of its own; its state topic holds at most the ids of events seen."""
+
+    def new_state(self, partition: int) -> NoState:
+        """Nothing."""
+        return NoState()
 
 
 def failure(error: Exception, raw: RawRecord) -> InputProblem:
@@ -102,4 +120,4 @@ def failure(error: Exception, raw: RawRecord) -> InputProblem:
     logger.error("%s[%s]@%s failed: %s\n%s", raw.topic, raw.partition, raw.offset, type(error).__name__, trace)
     if isinstance(error, ContractError):
         return InputProblem(reason="invalid_event", detail=str(error)[:300])
-    return InputProblem(reason="stage_failed", detail=type(error).__name__, system=True)
+    return InputProblem(reason="stage_failed", detail=type(error).__name__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Generic
 from uuid import UUID
 
-from streams.runtime.records import StageState, StateChange
+from streams.runtime.records import StateChange, StateT
 from streams.runtime.restore import read_state
 
 #: First byte of a state topic's key: an event seen, or the stage's own entry.
@@ -19,13 +19,13 @@ SEEN, OWN = b"e", b"s"
 SEEN_FOR_S = 7 * 24 * 3600
 
 
-class PartitionState:
+class PartitionState(Generic[StateT]):
     """State of one partition: `own` is the stage's, `seen` maps event ids to when they were processed."""
 
     __slots__ = ("own", "seen")
 
-    def __init__(self, own: StageState) -> None:
-        self.own: Any = own
+    def __init__(self, own: StateT) -> None:
+        self.own = own
         self.seen: dict[bytes, int] = {}
 
     def restore(self, key: bytes, value: bytes | None, since: int) -> None:
@@ -46,6 +46,10 @@ class PartitionState:
         self.seen[event_id.bytes] = now_s
         return StateChange(key=SEEN + event_id.bytes, value=now_s.to_bytes(8, "big"))
 
+    def forget(self, event_id: UUID) -> None:
+        """Take the event for one not seen; an id that is not there is no error."""
+        self.seen.pop(event_id.bytes, None)
+
 
 def own_change(key: bytes, value: bytes | None) -> StateChange:
     """A change of the stage's own state."""
@@ -53,12 +57,12 @@ def own_change(key: bytes, value: bytes | None) -> StateChange:
 
 
 async def restore_partitions(
-    bootstrap_servers: str, topic: str, partitions: set[int], new_state: Callable[[int], StageState]
-) -> dict[int, PartitionState]:
+    bootstrap_servers: str, topic: str, partitions: set[int], new_state: Callable[[int], StateT]
+) -> dict[int, PartitionState[StateT]]:
     """Fresh states of these partitions, read from the state topic in a thread."""
     since = int(time.time()) - SEEN_FOR_S
 
-    def read() -> dict[int, PartitionState]:
+    def read() -> dict[int, PartitionState[StateT]]:
         latest: dict[int, dict[bytes, bytes | None]] = {partition: {} for partition in partitions}
         for partition, key, value in read_state(bootstrap_servers, topic, partitions):
             latest[partition][key] = value

@@ -1,4 +1,4 @@
-"""Faust's aiokafka transport with the parts of ours in place: transaction manager and partition assignor."""
+"""Faust's aiokafka transport with our own parts in it: transactions, partition assignor, group coordinator."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 import aiokafka
+from faust.transport.consumer import TransactionManager as FaustTransactionManager
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread as FaustConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP
+from mode import Service
 
 from streams.runtime import coordinator
 from streams.runtime.assignor import CopartitionedAssignor
-from streams.runtime.transactions import TransactionManager
+from streams.runtime.transactions import Transactions
 
 #: Looked at again after so long in any case, as Faust does.
 FULL_WAIT_S = 1.0
@@ -70,6 +72,43 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)
         return committed
+
+
+class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
+    """Hands what Faust calls at rebalances and commits to the app's `Transactions`; Faust makes it from its class."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._transactions: Transactions = self.app.transactions
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Partitions go; Faust has waited for what was in flight."""
+        await self._transactions.release()
+
+    async def on_rebalance(self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP]) -> None:
+        """Partitions come; Faust reads the committed offsets after this returns."""
+        await self._transactions.take_over({tp.partition for tp in assigned}, self.app.consumer_generation_id)
+
+    async def commit(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        """Faust's trigger. What is committed is what the outbox saw completed, whatever Faust computed."""
+        await self._transactions.flush()
+        return True
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _flusher(self) -> None:
+        # Our own clock, because Faust stops triggering when its bookkeeping of acknowledgements has a hole.
+        async for _ in self.itertimer(self.app.conf.broker_commit_interval, name="outbox"):
+            await self._transactions.flush()
+            if not self.app.rebalancing:
+                self._transactions.check_fenced()
+
+    async def flush(self) -> None:
+        """Carry out everything the outbox holds."""
+        await self._transactions.flush()
+
+    async def on_stop(self) -> None:
+        """The worker ends."""
+        await self._transactions.stop()
 
 
 class Transport(FaustTransport):  # type: ignore[misc]

@@ -14,7 +14,6 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.runtime.app import StageApp, watch_lateness
-from streams.runtime.assignor import CopartitionedAssignor
 from streams.topics import AUDIT
 
 logger = logging.getLogger(__name__)
@@ -48,9 +47,9 @@ def serve(app: StageApp) -> int:
         logger.error("%s", error)
         return EXIT_CRASHED
     except BaseException as error:
-        logger.error("%s ended by %s", app.stage_name, type(error).__name__)
+        logger.error("%s ended by %s", app.stage.name, type(error).__name__)
         return EXIT_CRASHED
-    logger.info("%s: stopped", app.stage_name)
+    logger.info("%s: stopped", app.stage.name)
     return 0
 
 
@@ -74,7 +73,7 @@ async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None =
         loop.add_signal_handler(signum, stop.set)
     if not await _broker_ready(app, stop):
         return
-    lateness = asyncio.ensure_future(watch_lateness(app.stage_name))
+    lateness = asyncio.ensure_future(watch_lateness(app.stage.name))
     await app.stage.start()
     try:
         app.finalize()
@@ -92,7 +91,7 @@ async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None =
         await app.stage.stop()
     if crashed:
         raise WorkerError(
-            f"{app.stage_name} crashed: {type(reason).__name__}; start it again, it continues where it committed"
+            f"{app.stage.name} crashed: {type(reason).__name__}; start it again, it continues where it committed"
         )
 
 
@@ -125,7 +124,6 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         counts = {len(present[topic].partitions) for topic in wanted}
         if len(counts) != 1:
             raise WorkerError("the topics of this stage differ in their number of partitions; see: vigia topics check")
-        count = counts.pop()
-        app.stage.partitions = app.stage_loop.encoder.partitions = CopartitionedAssignor.partition_count = count
+        app.set_partition_count(counts.pop())
         return True
     return False

@@ -10,7 +10,7 @@ from importlib import import_module
 from schemas.events import Lane
 from schemas.serde import Serde
 from streams.pipeline import STAGES, StageDeclaration
-from streams.runtime.stage import Stage
+from streams.runtime.stage import AnyStage
 from streams.settings import Settings
 
 
@@ -22,9 +22,9 @@ def declaration(package: str, lane: Lane | None = None) -> StageDeclaration:
     raise ValueError(f"no stage {package}" + (f" of lane {lane.value}" if lane else " without a lane"))
 
 
-def build_stage(declared: StageDeclaration, settings: Settings, serde: Serde) -> Stage:
+def build_stage(declared: StageDeclaration, settings: Settings, serde: Serde) -> AnyStage:
     """The stage, made by its folder. Raises PolicyError, SettingsError, or what else keeps it from being made."""
-    stage: Stage = import_module(f"{__package__}.{declared.package}.build").build(settings, serde, declared)
+    stage: AnyStage = import_module(f"{__package__}.{declared.package}.build").build(settings, serde, declared)
     if (stage.name, stage.inputs) != (declared.name, declared.reads):
         raise RuntimeError(f"stage {stage.name} reads {stage.inputs}, and streams/pipeline.py says {declared.reads}")
     return stage

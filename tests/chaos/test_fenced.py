@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 
 from schemas.serde import Serde
-from tests.chaos.counting_stage import IN, TOPICS, case
 from tests.chaos.test_runtime_kills import topics
+from tests.counting import IN, TOPICS, case
 from tests.services import KafkaService, RegistryService
 
 

@@ -24,7 +24,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.serde import Serde
-from tests.chaos.counting_stage import IN, IN_TOO, OUT, STATE, TOPICS, case
+from tests.counting import IN, IN_TOO, OUT, STATE, TOPICS, case
 from tests.services import KafkaService, RegistryService
 
 SEED = 20_261_124

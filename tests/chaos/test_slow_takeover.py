@@ -11,8 +11,8 @@ from pathlib import Path
 
 from schemas.serde import Serde
 from streams.runtime.app import HEARTBEAT_S, REBALANCE_TIMEOUT_S, SESSION_TIMEOUT_S
-from tests.chaos.counting_stage import TOPICS
 from tests.chaos.test_runtime_kills import PARTITIONS, Workers, topics
+from tests.counting import TOPICS
 from tests.services import KafkaService, RegistryService
 
 #: Of one partition's state.

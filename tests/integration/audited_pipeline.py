@@ -38,7 +38,7 @@ from streams import topics
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
 from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
-from streams.runtime.stage import Stage
+from streams.runtime.stage import AnyStage, NoState, StatelessStage
 from streams.runtime.state import PartitionState
 from streams.stages.escalation.stage import EscalationStage
 from streams.stages.grading.quarantine import Quarantine
@@ -51,7 +51,7 @@ PARTITIONS = 2
 TOPICS = tuple(topic for topic in topics.ALL if not topic.name.endswith(".state"))
 
 
-class ScriptedInference(Stage):
+class ScriptedInference(StatelessStage[CaseEvent]):
     """Says what the case's producer asks for: `stage_3`, or that the picture is broken."""
 
     deduplicates = True
@@ -64,8 +64,8 @@ class ScriptedInference(Stage):
         self.quarantine = quarantine
         self.repaired = False
 
-    async def handle(self, record: Input) -> Result:
-        case: CaseEvent = record.event
+    async def handle(self, record: Input[CaseEvent, NoState]) -> Result:
+        case = record.event
         if case.producer == "broken" and not self.repaired:
             return Result(problem=InputProblem(reason="hash_mismatch", detail="the picture is another one"))
         now = datetime.now(UTC)
@@ -96,7 +96,7 @@ class ScriptedInference(Stage):
         judged = Output(topic=topics.INFERENCES, event=event, outcome="judged:stage_3", stage=PipelineStage.INFERENCE)
         return Result(outputs=(judged,), notes=(received,))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: CaseEvent | None, problem: InputProblem) -> Result:
         return self.quarantine.ask(raw, event, problem, self.lane)
 
 
@@ -146,7 +146,7 @@ class AuditedPipeline:
         self._producer.produce(self.prefix + topic, value, key, partition, headers=headers)
         assert self._producer.flush(30) == 0
 
-    def run(self, *stages: Stage) -> None:
+    def run(self, *stages: AnyStage) -> None:
         """Let these stages (all of them, in order, by default) read to the end of their topics."""
         for stage in stages or (self.inference, self.grading, self.escalation):
             if stage.name not in self._runners:
@@ -189,16 +189,16 @@ class AuditedPipeline:
 class _Runner:
     """One stage with its outbox, its state, its consumer and its transactional producer."""
 
-    def __init__(self, pipeline: AuditedPipeline, stage: Stage) -> None:
+    def __init__(self, pipeline: AuditedPipeline, stage: AnyStage) -> None:
         self.pipeline, self.stage = pipeline, stage
         self.outbox = Outbox()
-        self.states: dict[int, PartitionState] = {}
-        stage.partitions = PARTITIONS
+        self.states: dict[int, PartitionState[Any]] = {}
+        stage.partition_count = PARTITIONS
         for number in range(PARTITIONS):
             self.outbox.assign(number, 1)
             self.states[number] = PartitionState(stage.new_state(number))
-        self.loop = StageLoop(self, stage, pipeline.serde)
-        self.loop.encoder.partitions = PARTITIONS
+        self.loop = StageLoop(stage, pipeline.serde, self.outbox, self.states, self.flush_outbox)
+        self.loop.encoder.partition_count = PARTITIONS
         self.consumer = _consumer(pipeline.bootstrap_servers, stage.group)
         self.places = [TopicPartition(pipeline.prefix + t, n, 0) for t in stage.inputs for n in range(PARTITIONS)]
         self.producer = Producer(
@@ -224,9 +224,7 @@ class _Runner:
                 else p
                 for p in self.places
             ]
-        asyncio.run(
-            self.loop.process([SimpleNamespace(message=_faust_like(m, self.pipeline.prefix)) for m in messages])
-        )
+        asyncio.run(self.loop.process([_faust_like(message, self.pipeline.prefix) for message in messages]))
         for number in range(PARTITIONS):
             while (batch := self.outbox.take(number, 500)) is not None:
                 self.producer.begin_transaction()

@@ -19,7 +19,7 @@ from streams import topics
 from streams.images.store import ImageStore
 from streams.serving.judge import Verdict
 from streams.settings import Settings
-from streams.stages.escalation.stage import demanded
+from streams.stages.escalation.events import requested_escalation
 from streams.stages.grading.events import graded
 from streams.stages.inference.build import load_predictor
 from streams.stages.inference.events import inference_event
@@ -75,7 +75,7 @@ class Work:
         return self._serde.decode(value)
 
     def _escalated(self, grading: GradingEvent) -> list[Done]:
-        events = (demanded(self._policy, grading, request).event for request in grading.escalations)
+        events = (requested_escalation(self._policy, grading, request).event for request in grading.escalations)
         return [self._done(event, topics.ESCALATIONS[event.type]) for event in events]
 
     def _done(self, event: Any, schema_of: str) -> Done:

@@ -10,11 +10,11 @@ from streams import topics
 from streams.clinical.acknowledgements import AckOutcome
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.ground_truth import compare
-from streams.runtime.records import AuditNote, Input
+from streams.runtime.records import AuditNote, EventT, Input, StateT
 from streams.stages.escalation.state import ACKNOWLEDGED_FOR, TrackedEscalation
 
 
-def merged(record: Input, new: OpenEscalation, current: OpenEscalation) -> AuditNote:
+def merged(record: Input[EventT, StateT], new: OpenEscalation, current: OpenEscalation) -> AuditNote:
     """A demand that an open escalation already makes; it leads to its grading."""
     return AuditNote(
         event_id=new.event.event_id,
@@ -54,7 +54,7 @@ def expired(ended: TrackedEscalation) -> AuditNote:
 
 
 def acknowledged(
-    record: Input, ack: AcknowledgementEvent, outcome: AckOutcome, tracked: TrackedEscalation | None
+    record: Input[EventT, StateT], ack: AcknowledgementEvent, outcome: AckOutcome, tracked: TrackedEscalation | None
 ) -> AuditNote:
     """What became of an answer: it counts, or was refused and why; with a staging, what that says of the model's."""
     judged = outcome.true_stage is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.raw import RawRecord
@@ -11,12 +10,12 @@ from schemas.events import InferenceEvent, Lane, PipelineStage
 from streams import metrics, topics
 from streams.clinical.policy import Policy
 from streams.runtime.records import Input, InputProblem, Output, Result
-from streams.runtime.stage import Stage
+from streams.runtime.stage import NoState, StatelessStage
 from streams.stages.grading.events import graded
 from streams.stages.grading.quarantine import Quarantine
 
 
-class GradingStage(Stage):
+class GradingStage(StatelessStage[InferenceEvent]):
     """Inference events to grading events; pure rules, one decision per case."""
 
     name = "grading"
@@ -29,9 +28,9 @@ class GradingStage(Stage):
         self._policy = policy
         self._quarantine = quarantine
 
-    async def handle(self, record: Input) -> Result:
+    async def handle(self, record: Input[InferenceEvent, NoState]) -> Result:
         """The decision on one case."""
-        inference: InferenceEvent = record.event
+        inference = record.event
         event = graded(self._policy, inference, datetime.now(UTC))
         if not inference.synthetic:
             metrics.DECISIONS.labels(event.severity.value).inc()
@@ -50,6 +49,6 @@ class GradingStage(Stage):
         )
         return Result(outputs=(output,))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: InferenceEvent | None, problem: InputProblem) -> Result:
         """A person decides what the rules could not be asked."""
         return self._quarantine.ask(raw, event, problem, Lane.ROUTINE)

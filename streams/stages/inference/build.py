@@ -10,7 +10,7 @@ from inference.predictor import Predictor
 from schemas.serde import Serde
 from streams.images.store import ImageStore
 from streams.pipeline import StageDeclaration
-from streams.runtime.stage import Stage
+from streams.runtime.stage import AnyStage
 from streams.serving.judge import FollowOrders, Judge
 from streams.serving.rollout import Rollout
 from streams.serving.watcher import ModelWatcher
@@ -24,7 +24,7 @@ from streams.stages.policy.file import load_policy
 MODEL_THREADS = 1
 
 
-def build(settings: Settings, serde: Serde, declared: StageDeclaration) -> Stage:
+def build(settings: Settings, serde: Serde, declared: StageDeclaration) -> AnyStage:
     """The stage; `declared.lane` names its lane. Raises PolicyError or SettingsError."""
     assert declared.lane is not None
     judge = Judge(partial(load_predictor, settings.model_dir, MAX_BATCH[declared.lane]), _orders(settings, serde))

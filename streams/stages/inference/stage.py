@@ -10,8 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
 
 from inference.explain import overlay
 from inference.findings import Finding, ImageProblem
@@ -24,13 +27,15 @@ from streams.images.errors import ImageError, StoreUnavailableError
 from streams.images.store import ImageStore
 from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
 from streams.runtime.retry import Deadline, until_deadline
-from streams.runtime.stage import Stage
+from streams.runtime.stage import NoState, StatelessStage
 from streams.serving.judge import Judge, Verdict
 from streams.serving.model_set import Change
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.events import inference_event, outcome
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 #: Pictures fetched at the same time. Fetching waits on disk or network, not on the processor.
 FETCHERS = 8
@@ -42,7 +47,10 @@ MAX_BATCH = {Lane.EMERGENCY: 8, Lane.ROUTINE: 32}
 WITHIN_S = {Lane.EMERGENCY: 0.01, Lane.ROUTINE: 0.05}
 
 
-class InferenceStage(Stage):
+CaseInput = Input[CaseEvent, NoState]
+
+
+class InferenceStage(StatelessStage[CaseEvent]):
     """Case events of one lane to inference events. A picture that cannot be judged is a problem, never a class."""
 
     accepts = (CaseEvent,)
@@ -72,37 +80,33 @@ class InferenceStage(Stage):
         self._fetchers.shutdown(wait=False)
         self._judge.stop()
 
-    async def handle(self, record: Input) -> Result:
+    async def handle(self, record: CaseInput) -> Result:
         """The result for one case, as a batch of its own."""
         return (await self.handle_batch([record]))[0]
 
-    async def handle_batch(self, records: Sequence[Input]) -> Sequence[Result]:
+    async def handle_batch(self, records: Sequence[CaseInput]) -> Sequence[Result]:
         """Results for a batch of cases: fetched side by side, judged together."""
         taken_up_at = datetime.now(UTC)
+        fetched = await self._fetch_all(records)
+        results = {at: Result(problem=said) for at, said in enumerate(fetched) if isinstance(said, InputProblem)}
+        pictures = {at: said for at, said in enumerate(fetched) if isinstance(said, bytes)}
+        verdicts = await self._judge.judge([(records[at].event.case_id, picture) for at, picture in pictures.items()])
+        heat_maps = await self._explain(list(pictures.values()), verdicts)
+        for at, verdict, heat_map in zip(pictures, verdicts, heat_maps, strict=True):
+            results[at] = self._result(records[at], verdict, heat_map, taken_up_at)
+        return self._with_changes([results[at] for at in range(len(records))])
+
+    async def _fetch_all(self, records: Sequence[CaseInput]) -> Sequence[bytes | InputProblem]:
         started = time.perf_counter()
         deadline = Deadline.after(self.patience_s)
         fetched = await asyncio.gather(*(self._fetch(record.event, deadline) for record in records))
         metrics.PHASE.labels("fetch").observe(time.perf_counter() - started)
-        pictures = [
-            (record.event.case_id, picture)
-            for record, picture in zip(records, fetched, strict=True)
-            if isinstance(picture, bytes)
-        ]
-        verdicts = await self._judge.judge(pictures)
-        drawn = iter(await self._explain([picture for _, picture in pictures], verdicts))
-        judged = iter(verdicts)
-        results = []
-        for record, picture in zip(records, fetched, strict=True):
-            if isinstance(picture, InputProblem):
-                results.append(Result(problem=picture))
-            else:
-                results.append(self._result(record, next(judged), next(drawn), taken_up_at))
-        return self._with_changes(results)
+        return fetched
 
     async def _fetch(self, case: CaseEvent, deadline: Deadline) -> bytes | InputProblem:
         try:
             return await until_deadline(
-                lambda: self._in_fetcher(self._store.fetch, case.image),
+                lambda: self._in_fetcher(partial(self._store.fetch, case.image)),
                 StoreUnavailableError,
                 deadline,
                 stage=self.name,
@@ -111,7 +115,7 @@ class InferenceStage(Stage):
         except ImageError as error:
             return InputProblem(reason=error.code, detail=str(error))
         except StoreUnavailableError as error:
-            return InputProblem(reason=error.code, detail="the image store did not answer in time", system=True)
+            return InputProblem(reason=error.code, detail="the image store did not answer in time")
 
     async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Verdict]) -> list[ImageReference | None]:
         """Where the model looked, drawn over each picture with an injury and stored beside it."""
@@ -134,19 +138,18 @@ class InferenceStage(Stage):
             return self._store.put(overlay(picture, heat))
 
         try:
-            reference: ImageReference = await self._in_fetcher(draw_and_store)
+            return await self._in_fetcher(draw_and_store)
         except (ImageProblem, ImageError, StoreUnavailableError) as error:
             # An explanation is worth having, not worth waiting for: the case goes on without it.
             logger.warning("no heat map: %s", type(error).__name__)
             return None
-        return reference
 
     def _result(
-        self, record: Input, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime
+        self, record: CaseInput, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime
     ) -> Result:
         if isinstance(verdict.answer, ImageProblem):
             return Result(problem=InputProblem(reason=verdict.answer.code.value, detail=str(verdict.answer)))
-        case: CaseEvent = record.event
+        case = record.event
         event = inference_event(case, verdict, heat_map, taken_up_at)
         received = AuditNote(
             event_id=case.event_id,
@@ -168,16 +171,15 @@ class InferenceStage(Stage):
 
     def _with_changes(self, results: list[Result]) -> list[Result]:
         """Audit a change of models with the first case judged after it."""
-        position = next((at for at, result in enumerate(results) if result.outputs), None)
-        if position is None:
+        first = next((at for at, result in enumerate(results) if result.outputs), None)
+        if first is None:
             return results
-        result = results[position]
-        event: Any = result.outputs[0].event
-        remarks = tuple(self._remark(event.case_id, change) for change in self._judge.take_changes())
-        results[position] = Result(outputs=result.outputs, notes=(*result.notes, *remarks))
+        case_id = results[first].outputs[0].event.case_id
+        changes = tuple(self._change_note(case_id, change) for change in self._judge.take_changes())
+        results[first] = replace(results[first], notes=(*results[first].notes, *changes))
         return results
 
-    def _remark(self, case_id: Any, change: Change) -> AuditNote:
+    def _change_note(self, case_id: UUID, change: Change) -> AuditNote:
         return AuditNote(
             event_id=ids.derived_id(change.order.event_id, f"{self.name}/{change.role}", change.order.version),
             case_id=case_id,
@@ -191,9 +193,9 @@ class InferenceStage(Stage):
             ),
         )
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: CaseEvent | None, problem: InputProblem) -> Result:
         """A person looks at what the model could not be shown."""
         return self._quarantine.ask(raw, event, problem, self.lane)
 
-    async def _in_fetcher(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._fetchers, call, *arguments)
+    async def _in_fetcher(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._fetchers, call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.serde import Serde
 from streams.pipeline import StageDeclaration
-from streams.runtime.stage import Stage
+from streams.runtime.stage import AnyStage
 from streams.settings import Settings, SettingsError
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.notification.stage import NotificationStage
@@ -12,7 +12,7 @@ from streams.stages.notification.targets import load_targets
 from streams.stages.policy.file import load_policy
 
 
-def build(settings: Settings, serde: Serde, declared: StageDeclaration) -> Stage:
+def build(settings: Settings, serde: Serde, declared: StageDeclaration) -> AnyStage:
     """The stage. Raises SettingsError where no file of targets is named, TargetsError, PolicyError."""
     if settings.notify_file is None:
         raise SettingsError(

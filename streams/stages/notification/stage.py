@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from schemas.envelope.audit import audit_attributes
@@ -19,7 +18,7 @@ from schemas.events import EscalationEvent, Lane, PipelineStage
 from streams import topics
 from streams.clinical.policy import Policy, Problem
 from streams.runtime.records import AuditNote, Input, InputProblem, Result
-from streams.runtime.stage import Stage
+from streams.runtime.stage import NoState, StatelessStage
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.notification.delivery import deliver
 from streams.stages.notification.message import Message, message
@@ -35,7 +34,7 @@ STALE = timedelta(hours=24)
 Deliver = Callable[[str, Message, UUID], bool]
 
 
-class NotificationStage(Stage):
+class NotificationStage(StatelessStage[EscalationEvent]):
     """Escalations to messages."""
 
     name = "notification"
@@ -59,32 +58,32 @@ class NotificationStage(Stage):
         self._deliver = deliver
         self._pauses_s = pauses_s
 
-    async def handle_batch(self, records: Sequence[Input]) -> Sequence[Result]:
+    async def handle_batch(self, records: Sequence[Input[EscalationEvent, NoState]]) -> Sequence[Result]:
         """All of a batch at once: a target that is slow must not hold up the others."""
         return await asyncio.gather(*(self.handle_safely(record) for record in records))
 
-    async def handle(self, record: Input) -> Result:
+    async def handle(self, record: Input[EscalationEvent, NoState]) -> Result:
         """Send to every target of the event's channels; done when all have confirmed."""
-        event: EscalationEvent = record.event
+        event = record.event
         if event.synthetic:
             return Result()
         if datetime.now(UTC) - event.raised_at > STALE:
-            return Result(notes=(_note(record, event, "notification_skipped:stale", {}),))
+            return Result(notes=(_note(record, "notification_skipped:stale", {}),))
         urls = self._targets.of(event.channels)
         if not urls:
-            return Result(notes=(_note(record, event, "notification_skipped:no_target", {}),))
+            return Result(notes=(_note(record, "notification_skipped:no_target", {}),))
         text = message(event, self._targets.languages, self._role_names)
         tries = await asyncio.gather(*(self._insist(url, text, event.event_id) for url in urls))
         failed = sum(1 for count in tries if count is None)
         if failed:
             detail = f"{failed} of {len(urls)} targets did not confirm after {1 + len(self._pauses_s)} tries"
-            return Result(problem=InputProblem(reason="notification_failed", detail=detail, system=True))
+            return Result(problem=InputProblem(reason="notification_failed", detail=detail))
         attributes = {"targets": len(urls), "tries": max(count or 0 for count in tries), "level": event.level}
-        return Result(notes=(_note(record, event, f"notified:{event.type.value}:{event.level}", attributes),))
+        return Result(notes=(_note(record, f"notified:{event.type.value}:{event.level}", attributes),))
 
-    def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+    def on_problem(self, raw: RawRecord, event: EscalationEvent | None, problem: InputProblem) -> Result:
         """A system error, through the gradings topic. One that asks because of a failed message does not ask again."""
-        reasons = event.reasons if isinstance(event, EscalationEvent) else ()
+        reasons = () if event is None else event.reasons
         if any(reason.code == Problem.PROCESSING_FAILED.value for reason in reasons):
             return Result()
         return self._quarantine.ask(raw, event, problem, Lane.ROUTINE)
@@ -99,7 +98,8 @@ class NotificationStage(Stage):
         return None
 
 
-def _note(record: Input, event: EscalationEvent, outcome: str, attributes: Mapping[str, object]) -> AuditNote:
+def _note(record: Input[EscalationEvent, NoState], outcome: str, attributes: Mapping[str, object]) -> AuditNote:
+    event = record.event
     return AuditNote(
         event_id=event.event_id,
         case_id=event.case_id,

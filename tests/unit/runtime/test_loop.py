@@ -14,13 +14,13 @@ import pytest
 from schemas.envelope.dead_letter import PREFIX
 from schemas.envelope.raw import RawRecord
 from schemas.errors import RegistryUnavailableError, UndecodableError
-from schemas.events import AuditEntry, PipelineStage
+from schemas.events import AuditEntry, CaseEvent, PipelineStage
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
 from streams.runtime.records import Input, InputProblem, Outgoing, Result
 from streams.runtime.stage import NoState
 from streams.runtime.state import PartitionState
-from tests.chaos.counting_stage import OUT, CountingStage, Counts, case
+from tests.counting import OUT, CountingStage, Counts, case
 
 SECRET = ("Juana", "Pérez")
 PARTITION, GENERATION, TOPIC = 0, 7, "counting.in"
@@ -60,11 +60,9 @@ class Bench:
         self.outbox = Outbox()
         self.outbox.assign(PARTITION, GENERATION)
         self.flushes = 0
-        app = SimpleNamespace(
-            outbox=self.outbox, states={PARTITION: PartitionState(Counts())}, flush_outbox=self._flush
-        )
         self.stage = stage or CountingStage()
-        self.loop = StageLoop(app, self.stage, self.serde)
+        self.states = {PARTITION: PartitionState(Counts())}
+        self.loop = StageLoop(self.stage, self.serde, self.outbox, self.states, self._flush)
         self.offset = 0
 
     async def _flush(self) -> None:
@@ -73,7 +71,7 @@ class Bench:
     def message(self, value: bytes | None, offset: int | None = None) -> Any:
         if offset is None:
             offset, self.offset = self.offset, self.offset + 1
-        message = SimpleNamespace(
+        return SimpleNamespace(
             topic=TOPIC,
             partition=PARTITION,
             offset=offset,
@@ -83,7 +81,6 @@ class Bench:
             headers=[],
             generation_id=GENERATION,
         )
-        return SimpleNamespace(message=message)
 
     def process(self, messages: Sequence[Any]) -> tuple[list[Outgoing], dict[str, int]]:
         async def work() -> None:
@@ -133,7 +130,7 @@ def test_an_error_whose_constructor_wants_more_than_a_message_is_no_trouble() ->
             super().__init__(one, two)
 
     class OddStage(CountingStage):
-        async def handle(self, record: Input) -> Result:
+        async def handle(self, record: Input[CaseEvent, Counts]) -> Result:
             raise Odd(1, 2)
 
     bench = Bench(OddStage())
@@ -143,7 +140,7 @@ def test_an_error_whose_constructor_wants_more_than_a_message_is_no_trouble() ->
 
 def test_what_an_exception_says_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
     class Telling(CountingStage):
-        async def handle(self, record: Input) -> Result:
+        async def handle(self, record: Input[CaseEvent, Counts]) -> Result:
             raise ValueError(" ".join(SECRET))
 
     bench = Bench(Telling())
@@ -193,7 +190,7 @@ def test_a_registry_that_is_away_ends_in_the_dead_letters_only_after_the_stage_h
 
 def test_where_even_the_request_to_people_fails_nothing_is_completed() -> None:
     class Helpless(CountingStage):
-        def on_problem(self, raw: RawRecord, event: Any | None, problem: InputProblem, state: Any) -> Result:
+        def on_problem(self, raw: RawRecord, event: CaseEvent | None, problem: InputProblem) -> Result:
             raise RuntimeError("no policy")
 
     bench = Bench(Helpless())

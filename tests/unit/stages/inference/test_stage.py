@@ -19,9 +19,10 @@ from schemas.events import CaseEvent, ImageReference, Lane, ModelStatus, Patient
 from streams import topics
 from streams.images.store import ImageStore
 from streams.runtime.records import Input, Result
+from streams.runtime.stage import NoState
 from streams.serving.judge import Judge
 from streams.stages.grading.quarantine import Quarantine
-from streams.stages.inference.stage import InferenceStage
+from streams.stages.inference.stage import CaseInput, InferenceStage
 from streams.stages.policy.file import load_policy
 
 
@@ -62,13 +63,13 @@ class Bench:
         self.answers: dict[bytes, Any] = {}
         self.oracle = Oracle(self.answers)
 
-    def case(self, answer: Any, shade: int) -> Input:
+    def case(self, answer: Any, shade: int) -> CaseInput:
         pixels = np.full((64, 64, 3), shade, np.uint8)
         reference = self.store.put(cv2.imencode(".png", pixels)[1].tobytes())
         self.answers[self.store.fetch(reference)] = answer
         return case_input(reference)
 
-    def process(self, inputs: Sequence[Input], load: Any = None) -> list[Result]:
+    def process(self, inputs: Sequence[CaseInput], load: Any = None) -> list[Result]:
         async def work() -> list[Result]:
             stage = InferenceStage(
                 Lane.ROUTINE, self.store, Judge(load or (lambda _: self.oracle)), Quarantine(load_policy())
@@ -81,7 +82,7 @@ class Bench:
         return asyncio.run(work())
 
 
-def case_input(reference: ImageReference) -> Input:
+def case_input(reference: ImageReference) -> CaseInput:
     now = datetime.now(UTC)
     event = CaseEvent(
         event_id=uuid4(),
@@ -94,7 +95,7 @@ def case_input(reference: ImageReference) -> Input:
         producer="test",
     )
     raw = RawRecord(topic=topics.CASES_ROUTINE, partition=0, offset=0, timestamp_ms=0, key=None, value=b"")
-    return Input(raw=raw, event=event, hash="0" * 64)
+    return Input(raw=raw, event=event, hash="0" * 64, state=NoState())
 
 
 def inference_of(result: Result) -> Any:

@@ -21,6 +21,7 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import EscalationEvent, EscalationType
 from streams import topics
 from streams.runtime.records import Input, Result
+from streams.runtime.stage import NoState
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.notification.delivery import KEY_HEADER, deliver
 from streams.stages.notification.message import message
@@ -80,9 +81,9 @@ def stage(*urls: str) -> NotificationStage:
     return NotificationStage(targets, policy, Quarantine(policy), pauses_s=(0.01, 0.01))
 
 
-def record_of(what: EscalationEvent) -> Input:
+def record_of(what: EscalationEvent) -> Input[EscalationEvent, NoState]:
     topic = topics.ESCALATIONS[what.type]
-    return Input(raw=raw(topic), event=what, hash="a" * 64)
+    return Input(raw=raw(topic), event=what, hash="a" * 64, state=NoState())
 
 
 def raw(topic: str) -> RawRecord:
@@ -121,11 +122,11 @@ def test_a_target_that_never_confirms_becomes_a_system_error_and_nothing_is_audi
     result = processed(which, what)
     assert result.problem is not None
     assert (result.problem.reason, result.notes) == ("notification_failed", ())
-    (asked,) = which.on_problem(raw(topics.ESCALATIONS_EMERGENCY), what, result.problem, None).outputs
+    (asked,) = which.on_problem(raw(topics.ESCALATIONS_EMERGENCY), what, result.problem).outputs
     assert EscalationType.SYSTEM_ERROR in {request.type for request in asked.event.escalations}  # type: ignore[attr-defined]
     # The system error goes over the same channels: that it fails too must not ask again, for ever.
     again = replace(what, reasons=asked.event.reasons)  # type: ignore[attr-defined]
-    assert which.on_problem(raw(topics.ESCALATIONS_SYSTEM_ERROR), again, result.problem, None).outputs == ()
+    assert which.on_problem(raw(topics.ESCALATIONS_SYSTEM_ERROR), again, result.problem).outputs == ()
 
 
 def test_an_e_mail_arrives_at_a_real_smtp_server_in_both_languages() -> None:
