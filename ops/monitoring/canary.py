@@ -29,17 +29,21 @@ EVERY_S = 10.0
 DEADLINE_S = 30.0
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30)
 
-PUBLISHED = Counter("vigia_canary_published_total", "Synthetic cases that the broker has taken", ["lane"])
-REFUSED = Counter("vigia_canary_refused_total", "Synthetic cases that could not be published")
+PUBLISHED = Counter("vigia_canary_published_total", "Synthetic cases that the broker has confirmed.", ["lane"])
+REFUSED = Counter("vigia_canary_refused_total", "Synthetic cases that could not be published.")
 STEP = Histogram(
     "vigia_canary_step_seconds",
-    "From publishing a synthetic case to the record of a step",
+    "From publishing a synthetic case to the record of a step.",
     ["step", "lane"],
     buckets=BUCKETS,
 )
-LOST = Counter("vigia_canary_lost_total", "Synthetic cases that were not through before their deadline", ["lane"])
+LOST = Counter(
+    "vigia_canary_lost_total", "Synthetic cases that had not passed every step before their deadline.", ["lane"]
+)
 LATEST = Gauge(
-    "vigia_canary_latest_round_trip_seconds", "Round trip of the newest synthetic case that came through", ["lane"]
+    "vigia_canary_latest_round_trip_seconds",
+    "Round trip of the newest synthetic case that passed every step.",
+    ["lane"],
 )
 METRICS = (PUBLISHED, REFUSED, STEP, LOST, LATEST)
 

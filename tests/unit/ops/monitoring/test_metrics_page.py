@@ -26,7 +26,7 @@ def test_the_committed_page_is_the_generated_one() -> None:
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
 def test_a_metric_has_a_help_a_base_unit_and_a_name_that_says_what_it_is(metric: metrics.Documented) -> None:
-    assert metric.help
+    assert re.fullmatch(r"[A-Z0-9].*\.", metric.help), "a help text is a sentence, or ends like one"
     assert not NO_BASE_UNIT.search(metric.name)
     assert metric.name.startswith(("vigia_", "kafka_"))
     assert (metric.kind == "counter") == metric.name.endswith("_total")
