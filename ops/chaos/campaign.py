@@ -15,7 +15,7 @@ from inference.predictor import Predictor
 from inference.synthetic.generator import picture
 from ops.chaos.faults import Faults
 from ops.chaos.load import Load
-from ops.chaos.outcome import Outcome, Plan
+from ops.chaos.outcome import CampaignOutcome, CampaignPlan
 from ops.chaos.publishing import Publishing
 from ops.chaos.reader import lag, read_all
 from ops.chaos.recovery import recoveries
@@ -41,7 +41,9 @@ QUIET_S, STUCK_S = 8.0, 75.0
 NEAR_ZERO = 40
 
 
-def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = lambda _: None) -> Outcome:
+def run(
+    plan: CampaignPlan, tell: Callable[[str], None], show: Callable[[str], None] = lambda _: None
+) -> CampaignOutcome:
     """Run a campaign. `tell` gets lines, `show` what is going on now. Raises EmbeddedError, UnreadableError."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vigia-chaos-", ignore_cleanup_errors=True) as folder:
@@ -60,13 +62,13 @@ def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = l
 
 
 def _run(
-    plan: Plan,
+    plan: CampaignPlan,
     system: System,
     workers: Workers,
     tell: Callable[[str], None],
     show: Callable[[str], None],
     started: float,
-) -> Outcome:
+) -> CampaignOutcome:
     settings = system.settings
     serde = Serde(settings.schema_registry_url)
     # The registry will be away: what is published must not need it.
@@ -119,7 +121,7 @@ def _run(
     verdict = verify(sent, seen, reference, limits)
     show("verifying the audit chain")
     audit = Auditor(settings.bootstrap_servers, serde.registry).verify().as_json()
-    return Outcome(
+    return CampaignOutcome(
         plan=plan,
         verdict=verdict,
         audit=audit,
@@ -169,7 +171,7 @@ def _settle(waiting: Callable[[], int], patience_s: float) -> bool:
     return False
 
 
-def _progress(plan: Plan, load: Load, done: Sequence[Fault], workers: Workers) -> str:
+def _progress(plan: CampaignPlan, load: Load, done: Sequence[Fault], workers: Workers) -> str:
     last = f", last: {done[-1].kind} ({done[-1].target})" if done else ""
     count = len(workers.names())
     return f"{load.published} of {plan.cases} cases, {len(done)} of {plan.faults} faults{last}, {count} workers"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ops.chaos.load import Load
-from ops.chaos.schedule import FaultKind, Planned
+from ops.chaos.schedule import FaultKind, PlannedFault
 from ops.chaos.values import Excuse, Fault
 from ops.chaos.workers import STAGES, Workers
 from ops.embedded.errors import EmbeddedError
@@ -45,7 +45,7 @@ class Faults:
         # One service fault at a time: with two of three brokers away nothing can be written, which is known.
         self._service, self._store = threading.Lock(), threading.Lock()
 
-    def start(self, planned: Planned) -> None:
+    def start(self, planned: PlannedFault) -> None:
         """Do a fault in the background."""
         self._pool.submit(self._do, planned)
 
@@ -58,7 +58,7 @@ class Faults:
         self._end.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _do(self, planned: Planned) -> None:
+    def _do(self, planned: PlannedFault) -> None:
         started = time.time()
         try:
             target = self._act(planned)
@@ -68,7 +68,7 @@ class Faults:
             self.done.append(Fault(kind=planned.kind.value, target=target, start=started, end=time.time()))
             self._tell(f"{planned.kind.value}: {target}")
 
-    def _act(self, planned: Planned) -> str:
+    def _act(self, planned: PlannedFault) -> str:
         match planned.kind:
             case FaultKind.KILL_WORKER:
                 return self._kill_worker(planned.draw)
@@ -131,7 +131,7 @@ class Faults:
             self.excuses.append(Excuse(reason="store_unavailable", start=started, end=time.time() + STORE_EXCUSED_S))
         return f"{STORE_AWAY_S:.0f} s"
 
-    def _scale(self, planned: Planned) -> str:
+    def _scale(self, planned: PlannedFault) -> str:
         program = _pick(STAGES, planned.draw)
         names = self._workers.of(program)
         up = planned.kind is FaultKind.SCALE_UP

@@ -12,7 +12,7 @@ from ops.chaos.values import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CampaignPlan:
     """What a campaign is."""
 
     seed: int = 1
@@ -31,10 +31,10 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CampaignOutcome:
     """What came of it."""
 
-    plan: Plan
+    plan: CampaignPlan
     verdict: Verdict
     audit: dict[str, Any]
     recoveries: Sequence[Recovery]

@@ -45,7 +45,7 @@ WEIGHTS: Mapping[FaultKind, int] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedFault:
     """A fault to do. `at` is the share (0–1) of the cases published by then; `draw` chooses its target."""
 
     at: float
@@ -53,7 +53,7 @@ class Planned:
     draw: float
 
 
-def schedule(seed: int, faults: int) -> list[Planned]:
+def schedule(seed: int, faults: int) -> list[PlannedFault]:
     """`faults` of them, evenly over the flow with some jitter; the first ones are one of each kind, shuffled."""
     rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
     first = list(FaultKind)
@@ -65,6 +65,6 @@ def schedule(seed: int, faults: int) -> list[Planned]:
     rng.shuffle(kinds)
     step = 0.94 / max(1, faults)
     return [
-        Planned(at=0.03 + step * (number + rng.random() * 0.6), kind=kind, draw=rng.random())
+        PlannedFault(at=0.03 + step * (number + rng.random() * 0.6), kind=kind, draw=rng.random())
         for number, kind in enumerate(kinds)
     ]

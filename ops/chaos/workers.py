@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ops.embedded.process import ChildProcess
 from ops.system.programs import PROGRAMS, Program
-from ops.system.supervisor import State, Supervisor
+from ops.system.supervisor import ProcessState, Supervisor
 from ops.system.system import WORKER_GRACE_S
 
 STAGES: tuple[Program, ...] = tuple(program for program in PROGRAMS if program.is_worker)
@@ -67,7 +67,7 @@ class Workers:
             if name not in self._running:
                 return False
             status = self._running[name][2].statuses()[0]
-        if status.state is not State.RUNNING or status.pid is None:
+        if status.state is not ProcessState.RUNNING or status.pid is None:
             return False
         with suppress(ProcessLookupError):
             os.kill(status.pid, number)

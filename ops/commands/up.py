@@ -19,7 +19,7 @@ from ops.monitoring.server import PrometheusMissingError, PrometheusServer
 from ops.system.context import RUN_FILE, AlreadyRunningError, default_run_dir
 from ops.system.health import Health, HealthProbe
 from ops.system.programs import CANARY, PROGRAMS
-from ops.system.supervisor import State
+from ops.system.supervisor import ProcessState
 from ops.system.system import Options, System
 from schemas.errors import ContractError
 from streams.broker.topic_admin import TopicsError
@@ -148,7 +148,7 @@ def _table(healths: Sequence[Health], workers: Collection[str]) -> Table:
 
 
 def _state(health: Health, *, is_worker: bool) -> str:
-    if health.status.state is not State.RUNNING:
+    if health.status.state is not ProcessState.RUNNING:
         return f"[red]{health.status.state.value}[/red]"
     if is_worker and not health.partitions:
         return "[yellow]starting[/yellow]"

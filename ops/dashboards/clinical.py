@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from ops.dashboards.house import PER_SECOND, RECORDS, SECONDS, SHARE, Query, bars, lines, number, page
+from ops.dashboards.panels import PER_SECOND, RECORDS, SECONDS, SHARE, Query, bars, lines, number, page
 
 
 def clinical() -> dashboard.Dashboard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from ops.dashboards.house import PER_SECOND, RECORDS, SECONDS, Query, bars, lines, number, page, states
+from ops.dashboards.panels import PER_SECOND, RECORDS, SECONDS, Query, bars, lines, number, page, states
 
 
 def kafka() -> dashboard.Dashboard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from ops.dashboards.house import BYTES, DATASOURCE, PER_SECOND, RECORDS, SECONDS, Query, lines, number, page, states
+from ops.dashboards.panels import BYTES, DATASOURCE, PER_SECOND, RECORDS, SECONDS, Query, lines, number, page, states
 
 #: The stage's consumer group is `vigia-` and its name.
 GROUP = 'consumergroup="vigia-$stage"'

@@ -17,7 +17,7 @@ MARKER = "demo.lock"
 AT_ONCE = 9
 
 
-class FolderError(RuntimeError):
+class DemoFolderError(RuntimeError):
     """The folder is in use, or holds what is not a demo's."""
 
 
@@ -26,7 +26,7 @@ def own_folder(chosen: Path | None, usual: Path) -> Iterator[Path]:
     """An empty folder for as long as the block lasts; what lies in it afterwards stays until the next demo.
 
     `chosen` must be new, empty, or an earlier demo's; else the first free one of `usual`, `usual-2`, … is taken.
-    Raises FolderError.
+    Raises DemoFolderError.
     """
     if chosen is not None:
         folder, lock = chosen, _claim(chosen)
@@ -46,16 +46,16 @@ def _first_free(usual: Path) -> tuple[Path, IO[str]]:
         folder = usual if number == 1 else usual.with_name(f"{usual.name}-{number}")
         try:
             return folder, _claim(folder)
-        except FolderError:
+        except DemoFolderError:
             continue
-    raise FolderError(f"{usual} and {AT_ONCE - 1} more like it are in use; choose a folder with --run-dir")
+    raise DemoFolderError(f"{usual} and {AT_ONCE - 1} more like it are in use; choose a folder with --run-dir")
 
 
 def _claim(folder: Path) -> IO[str]:
     """The open, locked marker of a folder that nobody else uses."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (folder / MARKER).exists() and any(folder.iterdir()):
-        raise FolderError(f"{folder} holds something that is not a demo's; choose another --run-dir")
+        raise DemoFolderError(f"{folder} holds something that is not a demo's; choose another --run-dir")
     lock = (folder / MARKER).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,5 +65,5 @@ def _claim(folder: Path) -> IO[str]:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise FolderError(f"another vigia works in {folder}; give this one a --run-dir of its own") from None
+        raise DemoFolderError(f"another vigia works in {folder}; give this one a --run-dir of its own") from None
     return lock

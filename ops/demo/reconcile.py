@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from ops.demo.follow import Story
-from ops.demo.scenario import Kind
+from ops.demo.scenario import InputKind
 from schemas.events import EscalationType, GradingEvent, GradingKind, InferenceEvent, ModelStatus, PipelineStage
 
 #: Whom to ask when the model gave no class.
@@ -26,7 +26,7 @@ class Published:
 
     case_id: UUID
     event_id: UUID
-    kind: Kind
+    kind: InputKind
     emergency: bool = False
 
 
@@ -38,7 +38,7 @@ def complete(published: Iterable[Published], stories: Mapping[UUID, Story]) -> b
 def reconcile(published: Iterable[Published], stories: Mapping[UUID, Story]) -> list[str]:
     """What does not add up, one line each; empty when every input has exactly its outcome."""
     inputs = list(published)
-    originals = {each.case_id: each for each in inputs if each.kind is not Kind.DUPLICATE}
+    originals = {each.case_id: each for each in inputs if each.kind is not InputKind.DUPLICATE}
     copies = Counter(each.case_id for each in inputs)
     wrong = [f"case {case_id}: nobody published it" for case_id in stories if case_id not in originals]
     for case_id, original in originals.items():
@@ -56,7 +56,7 @@ def reconcile(published: Iterable[Published], stories: Mapping[UUID, Story]) -> 
 def _way(original: Published, story: Story) -> list[str]:
     """Each case is judged once, or, where there is no picture, laid aside once for people."""
     # Without a model nobody notices that the file is broken: the case goes to people like every other.
-    aside = original.kind is Kind.BROKEN and not story.inferences
+    aside = original.kind is InputKind.BROKEN and not story.inferences
     wrong = [
         *_exactly(0 if aside else 1, len(story.inferences), "inference"),
         *_exactly(1, len(story.gradings), "grading"),
@@ -64,7 +64,7 @@ def _way(original: Published, story: Story) -> list[str]:
     ]
     kind = GradingKind.QUARANTINE if aside else GradingKind.DECISION
     wrong += [f"its grading is a {each.kind.value}, not a {kind.value}" for each in story.gradings if each.kind != kind]
-    if original.kind is Kind.BROKEN and any(each.model_status is ModelStatus.JUDGED for each in story.inferences):
+    if original.kind is InputKind.BROKEN and any(each.model_status is ModelStatus.JUDGED for each in story.inferences):
         wrong.append("a broken file was given a class")
     return wrong
 
@@ -73,7 +73,7 @@ def _asked(original: Published, story: Story) -> list[str]:
     """Every demand of a decision came, once; and nobody is left alone with a case that the model could not judge."""
     demanded = {request.type for grading in story.gradings for request in grading.escalations}
     needed = frozenset[EscalationType]().union(*map(_needed, story.inferences))
-    if original.kind is Kind.BROKEN:
+    if original.kind is InputKind.BROKEN:
         needed |= {EscalationType.HUMAN_REVIEW}
     wrong = [f"{kind.value} should have been asked for" for kind in sorted(needed - demanded)]
     if original.emergency and not story.escalations:

@@ -11,8 +11,8 @@ from rich.console import Console
 from ops.demo import show
 from ops.demo.follow import Follower, Story
 from ops.demo.reconcile import Published, complete, reconcile
-from ops.demo.scenario import Kind, Planned
-from ops.demo.view import Inputs, View
+from ops.demo.scenario import InputKind, PlannedInput
+from ops.demo.view import Inputs, ProgressView
 from ops.system.system import System
 from schemas.events import EscalationEvent, EscalationType
 from schemas.registry import Registry
@@ -34,7 +34,7 @@ PACE_S = 0.3
 class Demo:
     """Publishes, watches, answers one emergency, and holds every input against its outcome."""
 
-    def __init__(self, system: System, console: Console, planned: Sequence[Planned]) -> None:
+    def __init__(self, system: System, console: Console, planned: Sequence[PlannedInput]) -> None:
         self._system = system
         self._console = console
         self._planned = planned
@@ -47,7 +47,7 @@ class Demo:
         """What went wrong, one line each; empty when everything reconciles."""
         with Follower(self._system.settings) as follower:
             inputs: Inputs = []
-            with View(self._console, follower, len(self._planned), inputs) as look:
+            with ProgressView(self._console, follower, len(self._planned), inputs) as look:
                 self._publish(inputs, look)
                 published = [each for _, each in inputs]
                 follower.wait(lambda stories: complete(published, stories), COMPLETE_WITHIN_S, look)
@@ -71,7 +71,7 @@ class Demo:
         # The second producer does not remember what the first has sent: the stages must see the copy.
         with CaseProducer(self._system.settings) as first, CaseProducer(self._system.settings) as second:
             for planned in self._planned:
-                producer = second if planned.kind is Kind.DUPLICATE else first
+                producer = second if planned.kind is InputKind.DUPLICATE else first
                 case = planned.case
                 done = producer.publish(
                     image=case.image,

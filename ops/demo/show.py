@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ops.demo.follow import Story
 from ops.demo.reconcile import Published
-from ops.demo.scenario import Kind, Planned
+from ops.demo.scenario import InputKind, PlannedInput
 from schemas.events import EscalationEvent, EscalationType, ModelStatus, Severity
 
 _COLOURS = {
@@ -75,7 +75,7 @@ def escalation_lines(escalation: EscalationEvent) -> list[Text]:
 
 def summary(
     console: Console,
-    inputs: Sequence[tuple[Planned, Published]],
+    inputs: Sequence[tuple[PlannedInput, Published]],
     stories: Mapping[UUID, Story],
     started: Mapping[UUID, float],
 ) -> None:
@@ -90,8 +90,8 @@ def summary(
             planned.title,
             _model_said(planned, story),
             _decision(story),
-            _escalations(story) if planned.kind is not Kind.DUPLICATE else "one set",
-            _after(story, started.get(published.case_id)) if planned.kind is not Kind.DUPLICATE else "",
+            _escalations(story) if planned.kind is not InputKind.DUPLICATE else "one set",
+            _after(story, started.get(published.case_id)) if planned.kind is not InputKind.DUPLICATE else "",
         )
     console.print(table)
     console.print(
@@ -101,13 +101,13 @@ def summary(
 
 
 def latencies(
-    inputs: Sequence[tuple[Planned, Published]], stories: Mapping[UUID, Story], started: Mapping[UUID, float]
+    inputs: Sequence[tuple[PlannedInput, Published]], stories: Mapping[UUID, Story], started: Mapping[UUID, float]
 ) -> str:
     """How soon emergencies and routine cases reached people, in seconds from their publishing, and who came first."""
     reached: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for planned, published in inputs:
         at = stories.get(published.case_id, Story()).escalated_at
-        if planned.kind is Kind.CASE and at is not None:
+        if planned.kind is InputKind.CASE and at is not None:
             reached[planned.emergency].append((at, at - started[published.case_id]))
 
     def worst(emergency: bool) -> str:
@@ -119,9 +119,9 @@ def latencies(
     return f"{told}\nthe emergencies were published last; {overtaken} routine cases reached people after them"
 
 
-def agreement(inputs: Sequence[tuple[Planned, Published]], stories: Mapping[UUID, Story]) -> str:
+def agreement(inputs: Sequence[tuple[PlannedInput, Published]], stories: Mapping[UUID, Story]) -> str:
     """How often the model said what was drawn: of generated pictures, so it tells nothing of patients."""
-    pictures = [(planned, published) for planned, published in inputs if planned.kind is Kind.CASE]
+    pictures = [(planned, published) for planned, published in inputs if planned.kind is InputKind.CASE]
     found = [each for _, published in pictures for each in stories.get(published.case_id, Story()).inferences[:1]]
     judged = {each.case_id: each.findings[0].stage for each in found if each.model_status is ModelStatus.JUDGED}
     as_drawn = sum(judged.get(published.case_id) == planned.drawn for planned, published in pictures)
@@ -135,8 +135,8 @@ def _newest(stories: Mapping[UUID, Story]) -> list[EscalationEvent]:
     return sorted(every, key=lambda escalation: escalation.raised_at)[-SHOWN:]
 
 
-def _model_said(planned: Planned, story: Story) -> str:
-    if planned.kind is Kind.BROKEN:
+def _model_said(planned: PlannedInput, story: Story) -> str:
+    if planned.kind is InputKind.BROKEN:
         return "dead letter" if story.dead_letters else "?"
     if not story.inferences:
         return "?"

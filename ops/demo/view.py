@@ -11,14 +11,14 @@ from rich.live import Live
 from ops.demo import show
 from ops.demo.follow import Follower
 from ops.demo.reconcile import Published
-from ops.demo.scenario import Planned
+from ops.demo.scenario import PlannedInput
 from schemas.events import EscalationType, Lane
 
 #: What was published so far.
-Inputs = list[tuple[Planned, Published]]
+Inputs = list[tuple[PlannedInput, Published]]
 
 
-class View:
+class ProgressView:
     """Shows how far the stages are and which escalations came. `expected` is the number of inputs in the end."""
 
     def __init__(self, console: Console, follower: Follower, expected: int, inputs: Inputs) -> None:

@@ -19,9 +19,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import ConfigResource, OffsetSpec
 
+from ops.lag.broker_view import BrokerView, ObservedGroup, ObservedTopic, Replicas
 from ops.lag.client import BrokerAwayError, Partition, admin_client
 from ops.lag.positions import Bounds
-from ops.lag.view import Group, Replicas, Topic, View
 
 #: Seconds an answer may take. A look must fail well before its figures would be called old.
 TIMEOUT_S = 3.0
@@ -42,7 +42,7 @@ class BrokerObserver:
         self._compacted: dict[str, bool] = {}
         self._policies_at = -POLICY_EVERY_S
 
-    def look(self) -> View:
+    def look(self) -> BrokerView:
         """What there is now.
 
         Raises BrokerAwayError when any answer is missing: half a view would show lags that are none.
@@ -54,7 +54,7 @@ class BrokerObserver:
             at, at_s = time.time(), time.monotonic()
             groups = self._look_at_groups()
             places = [(name, number) for name, topic in topics.items() for number in topic.partitions]
-            return View(
+            return BrokerView(
                 at=at,
                 at_s=at_s,
                 brokers=len(metadata.brokers),
@@ -68,14 +68,14 @@ class BrokerObserver:
             self._admin = admin_client(self._bootstrap_servers)
             raise BrokerAwayError(f"the broker did not answer: {error.args[0].str()}") from None
 
-    def _look_at_topics(self, names: list[str]) -> dict[str, Topic]:
+    def _look_at_topics(self, names: list[str]) -> dict[str, ObservedTopic]:
         if not names:
             return {}
         answers = self._admin.describe_topics(TopicCollection(names), request_timeout=TIMEOUT_S)
         described = _answered(answers)
         self._ask_policies(described)
         return {
-            name: Topic(
+            name: ObservedTopic(
                 topic_id=str(topic.topic_id),
                 partitions={
                     part.id: Replicas(
@@ -100,7 +100,7 @@ class BrokerObserver:
         }
         self._policies_at = now
 
-    def _look_at_groups(self) -> dict[str, Group]:
+    def _look_at_groups(self) -> dict[str, ObservedGroup]:
         listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
         if listed.errors:
             raise listed.errors[0]
@@ -149,12 +149,12 @@ class BrokerObserver:
         return futures
 
 
-def _group(commits: Iterable[TopicPartition], members: Iterable[Any]) -> Group:
+def _group(commits: Iterable[TopicPartition], members: Iterable[Any]) -> ObservedGroup:
     members = list(members)
     owned = {(held.topic, held.partition) for member in members for held in member.assignment.topic_partitions}
     # An offset below 0 stands for "no commit".
     committed = {(held.topic, held.partition): held.offset for held in commits if held.offset >= 0}
-    return Group(committed=committed, members=len(members), owned=owned)
+    return ObservedGroup(committed=committed, members=len(members), owned=owned)
 
 
 #: Answers that concern one topic, group or partition, which has just gone or is moving; everything else is the

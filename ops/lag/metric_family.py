@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ops.lag.figures import Figures
+from ops.lag.figures import LagFigures
 
-Sample = tuple[tuple[str, ...], float]
+MetricSample = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +28,4 @@ class Drawn:
     """A family together with the function that reads its samples from one refresh."""
 
     family: Family
-    samples: Callable[[Figures], Iterable[Sample]]
+    samples: Callable[[LagFigures], Iterable[MetricSample]]

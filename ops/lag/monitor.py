@@ -9,16 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from ops.lag.broker import BrokerObserver
+from ops.lag.broker_view import BrokerView
 from ops.lag.client import Partition
-from ops.lag.concerns import Concerns
+from ops.lag.coverage import Coverage
 from ops.lag.evaluator import evaluate
 from ops.lag.examiner import Examiner, Occasion, Stretch
-from ops.lag.figures import Figures, GroupLag
+from ops.lag.figures import GroupLag, LagFigures
 from ops.lag.index import Unread
 from ops.lag.positions import lost_offsets, next_read, offset_distance
-from ops.lag.rates import WINDOW, Sample, drain_seconds, keep, rate_in, rate_out
+from ops.lag.rates import WINDOW, LagSample, drain_seconds, keep, rate_in, rate_out
 from ops.lag.scanner import Scanner
-from ops.lag.view import View
 
 #: Of each refresh: seconds to wait for what was written up to the look, and seconds to spend on reading again.
 CATCH_UP_S = 0.35
@@ -48,9 +48,9 @@ class LagMonitor:
         self._observer = BrokerObserver(bootstrap_servers, topics, groups)
         self._scanner = Scanner(bootstrap_servers)
         self._examiner = Examiner(bootstrap_servers, self._scanner.indexes)
-        self._concerns = Concerns(expected or {})
+        self._concerns = Coverage(expected or {})
         self._recount_every_s = recount_every_s
-        self._windows: dict[Key, deque[Sample]] = defaultdict(lambda: deque(maxlen=WINDOW))
+        self._windows: dict[Key, deque[LagSample]] = defaultdict(lambda: deque(maxlen=WINDOW))
         self._arrived: dict[Partition, tuple[int, float]] = {}
         self._topic_ids: dict[str, str] = {}
         self._patience_s = FIRST_CATCH_UP_S
@@ -63,7 +63,7 @@ class LagMonitor:
     ) -> None:
         self.close()
 
-    def refresh(self) -> Figures:
+    def refresh(self) -> LagFigures:
         """The figures as of now. Raises BrokerAwayError."""
         started = time.monotonic()
         view = self._observer.look()
@@ -89,9 +89,9 @@ class LagMonitor:
         for key in self._windows.keys() - positions.keys():
             del self._windows[key]
         uncounted = sum(max(0, upto - self._end(place)) for place, upto in targets.items())
-        return Figures(view=view, lags=lags, took_s=time.monotonic() - started, uncounted=uncounted)
+        return LagFigures(view=view, lags=lags, took_s=time.monotonic() - started, uncounted=uncounted)
 
-    def settle(self, within_s: float, on_progress: Callable[[Figures], None] | None = None) -> Figures:
+    def settle(self, within_s: float, on_progress: Callable[[LagFigures], None] | None = None) -> LagFigures:
         """Refresh until everything unread is counted exactly, or `within_s` has passed; for one-shot commands."""
         deadline = time.monotonic() + within_s
         while True:
@@ -114,7 +114,7 @@ class LagMonitor:
         self._scanner.close()
         self._examiner.close()
 
-    def _notice_new_topics(self, view: View) -> None:
+    def _notice_new_topics(self, view: BrokerView) -> None:
         ids = {name: topic.topic_id for name, topic in view.topics.items()}
         changed = {name for name, was in self._topic_ids.items() if ids.get(name) != was}
         self._topic_ids = ids
@@ -128,7 +128,7 @@ class LagMonitor:
         for key in [key for key in self._windows if key[1] in changed]:
             del self._windows[key]
 
-    def _with_something_before_them(self, positions: Mapping[Key, int], view: View) -> list[Key]:
+    def _with_something_before_them(self, positions: Mapping[Key, int], view: BrokerView) -> list[Key]:
         return [key for key, position in positions.items() if offset_distance(position, view.bounds[key[1:]]) > 0]
 
     def _pins(self, unread: Iterable[Key], positions: Mapping[Key, int]) -> Mapping[Partition, set[int]]:
@@ -139,7 +139,7 @@ class LagMonitor:
             offsets.update(self._examiner.boundaries(place))
         return pins
 
-    def _examine(self, unread: Iterable[Key], positions: Mapping[Key, int], view: View) -> None:
+    def _examine(self, unread: Iterable[Key], positions: Mapping[Key, int], view: BrokerView) -> None:
         for key in unread:
             place, position = key[1:], positions[key]
             index = self._scanner.indexes.get(place)
@@ -165,7 +165,7 @@ class LagMonitor:
         window = self._windows.get(key)
         return not window or window[-1].position == position
 
-    def _note_arrivals(self, view: View) -> None:
+    def _note_arrivals(self, view: BrokerView) -> None:
         for place, bounds in view.bounds.items():
             end, arrived = self._arrived.get(place, (bounds.last_stable, 0.0))
             grown = max(0, bounds.last_stable - end) * self._scanner.density(place)
@@ -177,7 +177,7 @@ class LagMonitor:
         index = self._scanner.indexes.get(place)
         return index.end if index is not None else 0
 
-    def _unread(self, place: Partition, position: int, view: View) -> Unread:
+    def _unread(self, place: Partition, position: int, view: BrokerView) -> Unread:
         """What is before a position, as far as it was counted; what was not counts in full, and as uncertain."""
         stable = view.bounds[place].last_stable
         if position >= stable:
@@ -194,7 +194,7 @@ class LagMonitor:
             uncertain_ms=known.uncertain_ms,
         )
 
-    def _lag(self, key: Key, position: int, view: View) -> GroupLag:
+    def _lag(self, key: Key, position: int, view: BrokerView) -> GroupLag:
         name, place = key[0], key[1:]
         group = view.groups.get(name)
         committed = group.committed.get(place) if group is not None else None
@@ -202,7 +202,7 @@ class LagMonitor:
         unread = self._unread(place, position, view)
         window = self._windows[key]
         arrived = self._arrived[place][1]
-        keep(window, Sample(at_s=view.at_s, position=position, lag=unread.records, arrived=arrived, owned=owned))
+        keep(window, LagSample(at_s=view.at_s, position=position, lag=unread.records, arrived=arrived, owned=owned))
         records_in, records_out = rate_in(window), rate_out(window)
         age_s = view.at - unread.oldest_ms / 1_000 if unread.oldest_ms is not None else 0.0
         return GroupLag(

@@ -15,7 +15,7 @@ SPACING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class LagSample:
     """One group and partition at one moment (monotonic seconds)."""
 
     at_s: float
@@ -27,7 +27,7 @@ class Sample:
     owned: bool
 
 
-def keep(window: deque[Sample], sample: Sample) -> None:
+def keep(window: deque[LagSample], sample: LagSample) -> None:
     """Add to the window: the newest sample always stands last, older ones stay at least `SPACING_S` apart."""
     if len(window) >= 2 and window[-1].at_s - window[-2].at_s < SPACING_S:
         window[-1] = sample
@@ -35,13 +35,13 @@ def keep(window: deque[Sample], sample: Sample) -> None:
         window.append(sample)
 
 
-def rate_in(window: Sequence[Sample]) -> float:
+def rate_in(window: Sequence[LagSample]) -> float:
     """Readable records a second that arrived over the window; 0 with fewer than two samples."""
     seconds = _seconds(window)
     return max(0.0, window[-1].arrived - window[0].arrived) / seconds if seconds > 0 else 0.0
 
 
-def rate_out(window: Sequence[Sample]) -> float:
+def rate_out(window: Sequence[LagSample]) -> float:
     """Readable records a second that the group finished over the window; 0 with fewer than two samples.
 
     What arrived and is no longer unread was read. A group that stands still or went back has read nothing.
@@ -61,5 +61,5 @@ def drain_seconds(lag: int, records_in: float, records_out: float) -> float:
     return lag / gain if gain > 0 else math.inf
 
 
-def _seconds(window: Sequence[Sample]) -> float:
+def _seconds(window: Sequence[LagSample]) -> float:
     return window[-1].at_s - window[0].at_s if len(window) >= 2 else 0.0

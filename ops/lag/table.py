@@ -9,15 +9,15 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ops.lag.evaluator import State
+from ops.lag.evaluator import LagState
 from ops.lag.figures import GroupLag
 
 STYLES = {
-    State.OK: "green",
-    State.WARNING: "yellow",
-    State.STALLED: "bold red",
-    State.STOPPED: "bold red",
-    State.REWOUND: "bold magenta",
+    LagState.OK: "green",
+    LagState.WARNING: "yellow",
+    LagState.STALLED: "bold red",
+    LagState.STOPPED: "bold red",
+    LagState.REWOUND: "bold magenta",
 }
 
 

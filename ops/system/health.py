@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.system.supervisor import State, Status
+from ops.system.supervisor import ProcessState, ProcessStatus
 
 #: A worker on loopback answers in milliseconds; one whose interpreter is busy in a model may take longer.
 ANSWER_WITHIN_S = 2.0
@@ -22,7 +22,7 @@ ASSIGNED = "vigia_assigned_partitions"
 class Health:
     """One process at this moment."""
 
-    status: Status
+    status: ProcessStatus
     #: Partition numbers in its hands; None: it does not say (yet).
     partitions: int | None = None
     rss_bytes: int | None = None
@@ -37,12 +37,12 @@ class HealthProbe:
         self._targets_dir = targets_dir
         self._seen: dict[int, psutil.Process] = {}
 
-    def look(self, statuses: Sequence[Status]) -> list[Health]:
+    def look(self, statuses: Sequence[ProcessStatus]) -> list[Health]:
         """Health of each process, in the order given."""
         return [self._one(status) for status in statuses]
 
-    def _one(self, status: Status) -> Health:
-        if status.state is not State.RUNNING or status.pid is None:
+    def _one(self, status: ProcessStatus) -> Health:
+        if status.state is not ProcessState.RUNNING or status.pid is None:
             return Health(status=status)
         try:
             process = self._seen.setdefault(status.pid, psutil.Process(status.pid))

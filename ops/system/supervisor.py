@@ -24,7 +24,7 @@ STEADY_S = 30.0
 LOOK_S = 0.1
 
 
-class State(StrEnum):
+class ProcessState(StrEnum):
     """What a supervised process is doing."""
 
     RUNNING = "running"
@@ -33,11 +33,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class ProcessStatus:
     """One process at this moment."""
 
     name: str
-    state: State
+    state: ProcessState
     pid: int | None
     #: Seconds in this state.
     for_s: float
@@ -55,7 +55,7 @@ def restart_delay_s(short_lives: int) -> float:
 class _Kept:
     child: ChildProcess
     since: float
-    state: State = State.STOPPED
+    state: ProcessState = ProcessState.STOPPED
     due: float = 0.0
     restarts: int = 0
     short_lives: int = 0
@@ -84,7 +84,7 @@ class Supervisor:
         with self._lock:
             for kept in self._kept:
                 if kept.child.running:
-                    self._enter(kept, State.RUNNING)
+                    self._enter(kept, ProcessState.RUNNING)
                 else:
                     self._launch(kept)
         self._thread.start()
@@ -102,14 +102,14 @@ class Supervisor:
                 kept.child.ask_to_stop()
             for kept in self._kept:
                 kept.exit_code = kept.child.stop()
-                self._enter(kept, State.STOPPED)
+                self._enter(kept, ProcessState.STOPPED)
 
-    def statuses(self) -> list[Status]:
+    def statuses(self) -> list[ProcessStatus]:
         """Every child, in the order given."""
         now = time.monotonic()
         with self._lock:
             return [
-                Status(
+                ProcessStatus(
                     name=kept.child.name,
                     state=kept.state,
                     pid=kept.child.pid if kept.child.running else None,
@@ -135,18 +135,18 @@ class Supervisor:
                     self._look(kept)
 
     def _look(self, kept: _Kept) -> None:
-        if kept.state is State.RUNNING and not kept.child.running:
+        if kept.state is ProcessState.RUNNING and not kept.child.running:
             lived = time.monotonic() - kept.since
             kept.short_lives = 0 if lived >= STEADY_S else kept.short_lives + 1
             kept.exit_code = kept.child.exit_code
             delay = restart_delay_s(kept.short_lives)
             kept.due = time.monotonic() + delay
-            self._enter(kept, State.WAITING)
+            self._enter(kept, ProcessState.WAITING)
             self._tell(
                 f"{kept.child.name} ended with exit code {kept.exit_code} after {lived:.0f} s; "
                 f"starting again in {delay:.1f} s; its log is {kept.child.log}"
             )
-        elif kept.state is State.WAITING and time.monotonic() >= kept.due:
+        elif kept.state is ProcessState.WAITING and time.monotonic() >= kept.due:
             kept.restarts += 1
             self._launch(kept)
 
@@ -156,9 +156,9 @@ class Supervisor:
         except (OSError, EmbeddedError) as error:
             # Out of processes or memory: the next look finds it ended, and the delays grow.
             self._tell(f"{kept.child.name} could not be started: {error}")
-        self._enter(kept, State.RUNNING)
+        self._enter(kept, ProcessState.RUNNING)
 
     @staticmethod
-    def _enter(kept: _Kept, state: State) -> None:
+    def _enter(kept: _Kept, state: ProcessState) -> None:
         kept.state = state
         kept.since = time.monotonic()

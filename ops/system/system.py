@@ -23,7 +23,7 @@ from ops.embedded.process import ChildProcess
 from ops.system.context import holding, write_run_file
 from ops.system.health import Health
 from ops.system.programs import PROGRAMS, Program
-from ops.system.supervisor import Status, Supervisor
+from ops.system.supervisor import ProcessStatus, Supervisor
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
@@ -115,7 +115,7 @@ class System:
         """Stop the workers first, so that they commit what they hold, then registry and broker."""
         self._stack.close()
 
-    def statuses(self) -> list[Status]:
+    def statuses(self) -> list[ProcessStatus]:
         """Every process, services first."""
         return [status for supervisor in self._supervisors for status in supervisor.statuses()]
 

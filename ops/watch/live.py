@@ -8,12 +8,12 @@ from typing import Self
 
 from confluent_kafka import KafkaException
 
+from ops.lag.broker_view import BrokerView
 from ops.lag.client import BrokerAwayError
 from ops.lag.clinical.figures import ClinicalFigures
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.monitor import LagMonitor
-from ops.lag.view import View
 from ops.watch.snapshot import History, Snapshot
 from schemas.errors import RegistryUnavailableError
 
@@ -64,7 +64,7 @@ class LiveSystem:
         """Count what arrives, for `seconds`."""
         self._lag.scan(seconds)
 
-    def _patients(self, view: View) -> tuple[ClinicalFigures | None, str]:
+    def _patients(self, view: BrokerView) -> tuple[ClinicalFigures | None, str]:
         try:
             return self._clinical.refresh(view), ""
         except RegistryUnavailableError:

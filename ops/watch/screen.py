@@ -12,7 +12,7 @@ from rich.text import Text
 from ops.lag.clinical.figures import LANES, STEPS, ClinicalFigures, Waiting
 from ops.lag.clinical.unanswered import Unanswered
 from ops.lag.table import STYLES, duration, rate, short
-from ops.watch.snapshot import Snapshot, Stage
+from ops.watch.snapshot import Snapshot, StageSummary
 
 #: Escalations shown; the most pressing come first.
 ESCALATIONS = 8
@@ -45,7 +45,7 @@ def _head(snapshot: Snapshot) -> Text:
     return head.append(f"{brokers} answer{'' if snapshot.brokers != 1 else 's'}", "green")
 
 
-def _stages(stages: Sequence[Stage]) -> Table:
+def _stages(stages: Sequence[StageSummary]) -> Table:
     table = _table()
     table.add_column("stage", width=19, no_wrap=True, overflow="ellipsis")
     table.add_column("lag", width=BAR_WIDTH)

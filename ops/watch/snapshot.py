@@ -10,7 +10,7 @@ from typing import Any
 from ops.lag.clinical.figures import ClinicalFigures, Waiting
 from ops.lag.clinical.unanswered import Unanswered
 from ops.lag.expected import PIPELINE_GROUPS
-from ops.lag.figures import Figures, GroupLag
+from ops.lag.figures import GroupLag, LagFigures
 from ops.lag.table import as_mapping, summed
 
 #: Refreshes a sparkline shows, one a second.
@@ -18,7 +18,7 @@ HISTORY = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class StageSummary:
     """One consumer group over all of its topics; `history` is its lag in records, oldest first."""
 
     group: str
@@ -35,7 +35,7 @@ class Snapshot:
     at: float
     trouble: str
     brokers: int
-    stages: tuple[Stage, ...] | None
+    stages: tuple[StageSummary, ...] | None
     clinical: ClinicalFigures | None
 
 
@@ -45,7 +45,7 @@ class History:
     def __init__(self) -> None:
         self._lags: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
-    def stages(self, figures: Figures) -> tuple[Stage, ...]:
+    def stages(self, figures: LagFigures) -> tuple[StageSummary, ...]:
         """Our stages in the order of the pipeline, then whoever else reads."""
         by_group: dict[str, list[GroupLag]] = defaultdict(list)
         for lag in figures.lags:
@@ -56,7 +56,7 @@ class History:
             self._lags[group].append(total.lag)
             known = figures.view.groups.get(group)
             members = known.members if known is not None else 0
-            stages.append(Stage(group=group, members=members, total=total, history=tuple(self._lags[group])))
+            stages.append(StageSummary(group=group, members=members, total=total, history=tuple(self._lags[group])))
         return tuple(stages)
 
 
@@ -73,7 +73,7 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _stage(stage: Stage) -> Mapping[str, Any]:
+def _stage(stage: StageSummary) -> Mapping[str, Any]:
     kept = {
         key: value for key, value in as_mapping(stage.total).items() if key not in ("topic", "partition", "committed")
     }

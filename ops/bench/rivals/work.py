@@ -17,7 +17,7 @@ from schemas.events import GradingEvent
 from schemas.serde import Serde
 from streams import topics
 from streams.images.store import ImageStore
-from streams.serving.judge import Verdict
+from streams.serving.judge import Judgement
 from streams.settings import Settings
 from streams.stages.build import load_predictor
 from streams.stages.escalation.stage import demanded
@@ -58,7 +58,7 @@ class Work:
         for case, answer in zip(cases, answers, strict=True):
             if isinstance(answer, ImageProblem):
                 raise TypeError("the benchmark's own pictures can all be judged")
-            verdict = Verdict(answer=answer, model_version=self.predictor.model_version)
+            verdict = Judgement(answer=answer, model_version=self.predictor.model_version)
             done.append(self._done(inference_event(case, verdict, None, taken_up_at), topics.INFERENCES))
         return done
 

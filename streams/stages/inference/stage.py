@@ -26,7 +26,7 @@ from streams.images.store import ImageStore
 from streams.runtime.records import Input, Noted, Output, Problem, Result
 from streams.runtime.retry import Deadline, until_deadline
 from streams.runtime.stage import Stage
-from streams.serving.judge import Judge, Verdict
+from streams.serving.judge import Judge, Judgement
 from streams.serving.model_set import Change
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.events import inference_event, outcome
@@ -115,7 +115,7 @@ class InferenceStage(Stage):
         except StoreUnavailableError as error:
             return Problem(reason=error.code, detail="the image store did not answer in time", system=True)
 
-    async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Verdict]) -> list[ImageReference | None]:
+    async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Judgement]) -> list[ImageReference | None]:
         """Where the model looked, drawn over each picture with an injury and stored beside it."""
         if not self._heat_maps:
             return [None] * len(pictures)
@@ -126,7 +126,7 @@ class InferenceStage(Stage):
         metrics.PHASE.labels("explain").observe(time.perf_counter() - started)
         return drawn
 
-    async def _draw(self, picture: bytes, verdict: Verdict) -> ImageReference | None:
+    async def _draw(self, picture: bytes, verdict: Judgement) -> ImageReference | None:
         finding = verdict.answer
         if not isinstance(finding, Finding) or finding.heat is None or finding.region is None:
             return None
@@ -143,7 +143,9 @@ class InferenceStage(Stage):
             return None
         return reference
 
-    def _result(self, given: Input, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime) -> Result:
+    def _result(
+        self, given: Input, verdict: Judgement, heat_map: ImageReference | None, taken_up_at: datetime
+    ) -> Result:
         if isinstance(verdict.answer, ImageProblem):
             return Result(problem=Problem(reason=verdict.answer.code.value, detail=str(verdict.answer)))
         case: CaseEvent = given.event

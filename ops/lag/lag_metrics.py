@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from ops.lag.figures import Figures, GroupLag
-from ops.lag.metric_family import Drawn, Family, Sample
+from ops.lag.figures import GroupLag, LagFigures
+from ops.lag.metric_family import Drawn, Family, MetricSample
 
 _PLACE = ("topic", "partition")
 _PLACE_EXAMPLE = ("vigia.cases.routine", "0")
@@ -21,7 +21,7 @@ _SUM_EXAMPLE = _GROUP_EXAMPLE[:2]
 
 
 def _of_group(name: str, help: str, value: float, read: Callable[[GroupLag], float | None]) -> Drawn:
-    def samples(figures: Figures) -> Iterator[Sample]:
+    def samples(figures: LagFigures) -> Iterator[MetricSample]:
         for lag in figures.lags:
             number = read(lag)
             if number is not None:
@@ -33,7 +33,7 @@ def _of_group(name: str, help: str, value: float, read: Callable[[GroupLag], flo
 
 
 def _summed(name: str, help: str, value: float, read: Callable[[GroupLag], float | None]) -> Drawn:
-    def samples(figures: Figures) -> Iterable[Sample]:
+    def samples(figures: LagFigures) -> Iterable[MetricSample]:
         sums: dict[tuple[str, ...], float] = defaultdict(float)
         for lag in figures.lags:
             sums[lag.group, lag.topic] += read(lag) or 0
@@ -43,9 +43,9 @@ def _summed(name: str, help: str, value: float, read: Callable[[GroupLag], float
 
 
 def _of_place(
-    name: str, help: str, value: float, read: Callable[[Figures], Iterable[tuple[tuple[str, int], float]]]
+    name: str, help: str, value: float, read: Callable[[LagFigures], Iterable[tuple[tuple[str, int], float]]]
 ) -> Drawn:
-    def samples(figures: Figures) -> Iterator[Sample]:
+    def samples(figures: LagFigures) -> Iterator[MetricSample]:
         for (topic, number), offset in read(figures):
             yield (topic, str(number)), offset
 
@@ -54,19 +54,19 @@ def _of_place(
     )
 
 
-def _replicas(figures: Figures, attribute: str) -> Iterator[tuple[tuple[str, int], float]]:
+def _replicas(figures: LagFigures, attribute: str) -> Iterator[tuple[tuple[str, int], float]]:
     for name, topic in figures.view.topics.items():
         for number, held in topic.partitions.items():
             yield (name, number), getattr(held, attribute)
 
 
-def _under_replicated(figures: Figures) -> Iterator[tuple[tuple[str, int], float]]:
+def _under_replicated(figures: LagFigures) -> Iterator[tuple[tuple[str, int], float]]:
     for name, topic in figures.view.topics.items():
         for number, held in topic.partitions.items():
             yield (name, number), float(held.in_sync < held.replicas)
 
 
-def _members(figures: Figures) -> Iterator[Sample]:
+def _members(figures: LagFigures) -> Iterator[MetricSample]:
     """Groups that are expected and do not exist have no members either."""
     for name in dict.fromkeys([*figures.view.groups, *(lag.group for lag in figures.lags)]):
         group = figures.view.groups.get(name)

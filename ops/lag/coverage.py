@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ops.lag.view import View
+from ops.lag.broker_view import BrokerView
 
 #: Groups remembered after they vanished together with a topic; the oldest are forgotten first.
 VANISHED_KEPT = 1_000
 
 
-class Concerns:
+class Coverage:
     """Remembers what each group reads, so that a topic made anew, whose commits are gone, still counts."""
 
     def __init__(self, expected: Mapping[str, Iterable[str]]) -> None:
@@ -18,7 +18,7 @@ class Concerns:
         #: Group → topic → id the topic had when the group was seen to read it.
         self._seen: dict[str, dict[str, str]] = {}
 
-    def of(self, view: View) -> Iterator[tuple[str, str, int]]:
+    def of(self, view: BrokerView) -> Iterator[tuple[str, str, int]]:
         """(group, topic, partition) for every partition of every topic that a group is concerned with.
 
         Concerned: it has a commit in any partition of the topic, a member of it holds one, it was seen to before, or
@@ -34,7 +34,7 @@ class Concerns:
                         if (topic, number) in view.bounds:
                             yield name, topic, number
 
-    def _remember(self, view: View) -> None:
+    def _remember(self, view: BrokerView) -> None:
         for name, group in view.groups.items():
             seen = self._seen.setdefault(name, {})
             for topic, _ in group.committed:
@@ -45,7 +45,7 @@ class Concerns:
                 if topic in view.topics:
                     seen[topic] = view.topics[topic].topic_id
 
-    def _forget(self, view: View) -> None:
+    def _forget(self, view: BrokerView) -> None:
         for gone in [name for name in self._seen if name not in view.groups]:
             self._seen[gone] = {
                 topic: topic_id

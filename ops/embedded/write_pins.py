@@ -1,4 +1,4 @@
-"""Write the pins again: `python -m ops.embedded.pin`, after a version below was changed.
+"""Write the pins again: `python -m ops.embedded.write_pins`, after a version below was changed.
 
 Roots are resolved one by one: jgo takes every root's dependency management for all of them, and log4j's would put
 kafka-clients 3.9 under Kafka 4.3.
@@ -26,7 +26,9 @@ CLASS_PATHS: Mapping[str, Sequence[str]] = {
 ARCHIVES: Mapping[str, tuple[str, str, str, str, str]] = {
     "registry": ("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz"),
 }
-HEADER = "# Written by `python -m ops.embedded.pin`.  group:artifact:version:classifier:packaging  bytes  sha256\n"
+HEADER = (
+    "# Written by `python -m ops.embedded.write_pins`.  group:artifact:version:classifier:packaging  bytes  sha256\n"
+)
 
 
 def main() -> None:

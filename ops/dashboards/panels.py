@@ -10,18 +10,18 @@ from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometh
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as model
 
-from ops.lag.evaluator import State
+from ops.lag.evaluator import LagState
 
 #: The reader chooses among the Prometheus data sources there are; no address and no id is written into a dashboard.
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG = "vigia"
 GREEN, YELLOW, RED, GREY = "green", "#EAB839", "red", "#808080"
 STATE_COLOURS = {
-    State.OK: GREEN,
-    State.WARNING: YELLOW,
-    State.STALLED: RED,
-    State.STOPPED: "dark-red",
-    State.REWOUND: "purple",
+    LagState.OK: GREEN,
+    LagState.WARNING: YELLOW,
+    LagState.STALLED: RED,
+    LagState.STOPPED: "dark-red",
+    LagState.REWOUND: "purple",
 }
 
 SECONDS, RECORDS, PER_SECOND, SHARE, BYTES = "s", "short", "ops", "percentunit", "bytes"

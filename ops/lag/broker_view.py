@@ -19,7 +19,7 @@ class Replicas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
+class ObservedTopic:
     """A topic as it is now; a topic made anew under the same name has another id."""
 
     topic_id: str
@@ -28,7 +28,7 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ObservedGroup:
     """A consumer group: its commits, and who is in it."""
 
     committed: Mapping[Partition, int]
@@ -38,13 +38,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class BrokerView:
     """Commits were read before the ends of the logs, so a lag computed from both is never too low."""
 
     #: When the commits were read: seconds since the epoch, and of the monotonic clock.
     at: float
     at_s: float
     brokers: int
-    topics: Mapping[str, Topic]
-    groups: Mapping[str, Group]
+    topics: Mapping[str, ObservedTopic]
+    groups: Mapping[str, ObservedGroup]
     bounds: Mapping[Partition, Bounds]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ops.lag.concerns import Concerns
+from ops.lag.broker_view import BrokerView, ObservedGroup, ObservedTopic, Replicas
+from ops.lag.coverage import Coverage
 from ops.lag.positions import Bounds
-from ops.lag.view import Group, Replicas, Topic, View
 
 HELD = Replicas(leader=1, replicas=1, in_sync=1)
 
 
-def view(topics: Mapping[str, str], groups: Mapping[str, Group], partitions: int = 2) -> View:
+def view(topics: Mapping[str, str], groups: Mapping[str, ObservedGroup], partitions: int = 2) -> BrokerView:
     """Topics by name and id."""
-    return View(
+    return BrokerView(
         at=0.0,
         at_s=0.0,
         brokers=1,
         topics={
-            name: Topic(topic_id=topic_id, partitions=dict.fromkeys(range(partitions), HELD), compacted=False)
+            name: ObservedTopic(topic_id=topic_id, partitions=dict.fromkeys(range(partitions), HELD), compacted=False)
             for name, topic_id in topics.items()
         },
         groups=groups,
@@ -30,23 +30,23 @@ def view(topics: Mapping[str, str], groups: Mapping[str, Group], partitions: int
     )
 
 
-COMMITTED = Group(committed={("t", 0): 5}, members=0, owned=frozenset())
-HOLDS = Group(committed={}, members=1, owned=frozenset({("t", 1)}))
-NOTHING = Group(committed={}, members=0, owned=frozenset())
+COMMITTED = ObservedGroup(committed={("t", 0): 5}, members=0, owned=frozenset())
+HOLDS = ObservedGroup(committed={}, members=1, owned=frozenset({("t", 1)}))
+NOTHING = ObservedGroup(committed={}, members=0, owned=frozenset())
 BOTH = {("g", "t", 0), ("g", "t", 1)}
 
 
 def test_one_commit_or_one_held_partition_concerns_the_whole_topic() -> None:
-    assert set(Concerns({}).of(view({"t": "1"}, {"g": COMMITTED}))) == BOTH
-    assert set(Concerns({}).of(view({"t": "1", "u": "2"}, {"g": HOLDS}))) == BOTH
+    assert set(Coverage({}).of(view({"t": "1"}, {"g": COMMITTED}))) == BOTH
+    assert set(Coverage({}).of(view({"t": "1", "u": "2"}, {"g": HOLDS}))) == BOTH
 
 
 def test_an_expected_group_is_concerned_before_it_exists() -> None:
-    assert set(Concerns({"g": ["t"]}).of(view({"t": "1"}, {}))) == BOTH
+    assert set(Coverage({"g": ["t"]}).of(view({"t": "1"}, {}))) == BOTH
 
 
 def test_a_topic_made_anew_still_concerns_a_group_that_vanished_with_the_old_one() -> None:
-    concerns = Concerns({})
+    concerns = Coverage({})
     list(concerns.of(view({"t": "1"}, {"g": COMMITTED})))
     assert set(concerns.of(view({}, {"g": COMMITTED}))) == set()
     assert set(concerns.of(view({"t": "2"}, {"g": COMMITTED}))) == BOTH
@@ -55,13 +55,13 @@ def test_a_topic_made_anew_still_concerns_a_group_that_vanished_with_the_old_one
 
 
 def test_a_group_that_was_deleted_while_its_topic_stays_is_forgotten() -> None:
-    concerns = Concerns({})
+    concerns = Coverage({})
     list(concerns.of(view({"t": "1"}, {"g": COMMITTED})))
     assert set(concerns.of(view({"t": "1"}, {}))) == set()
 
 
 def test_a_group_that_reads_the_new_topic_and_is_then_deleted_is_forgotten() -> None:
-    concerns = Concerns({})
+    concerns = Coverage({})
     list(concerns.of(view({"t": "1"}, {"g": COMMITTED})))
     list(concerns.of(view({"t": "2"}, {"g": HOLDS})))
     assert set(concerns.of(view({"t": "2"}, {}))) == set()
