@@ -1,7 +1,7 @@
-"""Is a group all right on a partition? Burrow's rules, each a function to be checked one by one.
+"""The state of a consumer group on a partition, by Burrow's rules: each rule is one function.
 
 Differences to Burrow (core/internal/evaluator/caching.go): lag is in readable records; we see the committed offset
-once a second, not each commit, so "stopped" is told from "stalled" by whether a member holds the partition; going
+once per second, not each commit, so whether a member holds the partition separates "stalled" from "stopped"; going
 back is reported even when the lag is then read away within the window.
 """
 
@@ -13,12 +13,12 @@ from itertools import pairwise
 
 from ops.lag.rates import LagSample
 
-#: A verdict on movement needs this many seconds of samples; before, a group is given the benefit of the doubt.
+#: A verdict on movement needs this many seconds of samples; before that, a group counts as OK.
 MIN_WINDOW_S = 15.0
 
 
 class LagState(IntEnum):
-    """Worse is higher; the number is the value of `vigia_consumergroup_state`."""
+    """State of a group on a partition: worse is higher; the integer is the value of `vigia_consumergroup_state`."""
 
     OK = 0
     WARNING = 1
@@ -28,12 +28,12 @@ class LagState(IntEnum):
 
     @property
     def label(self) -> str:
-        """Name in lower case, as tables show it."""
+        """The name in lower case, as tables show it."""
         return self.name.lower()
 
 
 def evaluate(window: Sequence[LagSample]) -> LagState:
-    """State of one group on one partition from its samples, oldest first; the first rule that applies decides."""
+    """The state of one group on one partition from its samples, oldest first; the first rule that applies decides."""
     if not window:
         return LagState.OK
     if rewound(window):

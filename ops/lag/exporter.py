@@ -1,7 +1,7 @@
-"""The loop that refreshes the figures every second, and the collector that serves the newest ones.
+"""The loop that refreshes the lag figures every second, and the collector that serves the newest ones.
 
-The figures are made by one thread and replaced as a whole; a scrape never waits for the broker and never sees half a
-refresh. Figures that are too old are not served: an operator who sees a number can rely on its age.
+One thread computes the figures and replaces them as a whole; a scrape never waits for the broker and never sees half a
+refresh. Figures that are too old are not served: an operator who sees a figure can rely on its age.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class LagExporter(Collector):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the loop and let go of the broker."""
+        """End the loop and close the connections."""
         self._stop.set()
         self._thread.join(timeout=30)
         self._monitor.close()
 
     @property
     def figures(self) -> LagFigures | None:
-        """The newest figures, or None: the broker is away, or they are too old to be believed."""
+        """The newest figures; None when the broker is away or they are older than `STALE_AFTER_S`."""
         figures = self._figures
         if figures is None or time.monotonic() - figures.view.at_s > STALE_AFTER_S:
             return None
@@ -69,7 +69,7 @@ class LagExporter(Collector):
 
     @property
     def view(self) -> BrokerView | None:
-        """What the newest figures were made from."""
+        """The view of the broker that the newest figures were computed from."""
         figures = self.figures
         return None if figures is None else figures.view
 

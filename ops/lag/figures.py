@@ -1,4 +1,4 @@
-"""The figures of one refresh, as values: what the exporter serves, `vigia lag` prints and `vigia watch` draws."""
+"""The lag figures of one refresh: what the exporter serves, `vigia lag` prints and `vigia watch` draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.lag.evaluator import LagState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupLag:
-    """One group on one partition."""
+    """The lag of one group on one partition."""
 
     group: str
     topic: str
@@ -35,7 +35,7 @@ class GroupLag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LagFigures:
-    """All of one refresh."""
+    """All lags of one refresh, and the view of the broker they were computed from."""
 
     view: BrokerView
     lags: tuple[GroupLag, ...]

@@ -1,4 +1,4 @@
-"""What a metric family is: declared once, read from the figures, shown in the documentation."""
+"""A metric family as a value: declared once, filled from the lag figures, listed in the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves the clinical figures beside the lag, from a thread of its own that follows the lag exporter's newest view."""
+"""Serves the clinical figures beside the lag, from a thread of its own that uses the lag exporter's newest view."""
 
 from __future__ import annotations
 
@@ -150,14 +150,15 @@ class ClinicalExporter(Collector):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the loop and let go of broker and registry."""
+        """End the loop and close the connections to broker and registry."""
         self._stop.set()
         self._thread.join(timeout=30)
         self._monitor.close()
 
     @property
     def figures(self) -> ClinicalFigures | None:
-        """The newest figures, or None: a service is away, or not everything was read for too long to be believed."""
+        """The newest figures; None when a service is away, or when the last complete read is older than
+        `STALE_AFTER_S`."""
         return self._figures if time.monotonic() - self._complete_at_s <= STALE_AFTER_S else None
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""What a group is held to, as topics and commits come and go."""
+"""Which partitions a group's lag covers, as topics and commits come and go."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ BOTH = {("g", "t", 0), ("g", "t", 1)}
 
 
 def test_one_commit_or_one_held_partition_concerns_the_whole_topic() -> None:
-    assert set(Coverage({}).of(view({"t": "1"}, {"g": COMMITTED}))) == BOTH
-    assert set(Coverage({}).of(view({"t": "1", "u": "2"}, {"g": HOLDS}))) == BOTH
+    assert set(Coverage({}).partitions(view({"t": "1"}, {"g": COMMITTED}))) == BOTH
+    assert set(Coverage({}).partitions(view({"t": "1", "u": "2"}, {"g": HOLDS}))) == BOTH
 
 
 def test_an_expected_group_is_concerned_before_it_exists() -> None:
-    assert set(Coverage({"g": ["t"]}).of(view({"t": "1"}, {}))) == BOTH
+    assert set(Coverage({"g": ["t"]}).partitions(view({"t": "1"}, {}))) == BOTH
 
 
 def test_a_topic_made_anew_still_concerns_a_group_that_vanished_with_the_old_one() -> None:
-    concerns = Coverage({})
-    list(concerns.of(view({"t": "1"}, {"g": COMMITTED})))
-    assert set(concerns.of(view({}, {"g": COMMITTED}))) == set()
-    assert set(concerns.of(view({"t": "2"}, {"g": COMMITTED}))) == BOTH
-    assert set(concerns.of(view({"t": "2"}, {"g": NOTHING}))) == BOTH
-    assert set(concerns.of(view({"t": "2"}, {}))) == BOTH
+    coverage = Coverage({})
+    list(coverage.partitions(view({"t": "1"}, {"g": COMMITTED})))
+    assert set(coverage.partitions(view({}, {"g": COMMITTED}))) == set()
+    assert set(coverage.partitions(view({"t": "2"}, {"g": COMMITTED}))) == BOTH
+    assert set(coverage.partitions(view({"t": "2"}, {"g": NOTHING}))) == BOTH
+    assert set(coverage.partitions(view({"t": "2"}, {}))) == BOTH
 
 
 def test_a_group_that_was_deleted_while_its_topic_stays_is_forgotten() -> None:
-    concerns = Coverage({})
-    list(concerns.of(view({"t": "1"}, {"g": COMMITTED})))
-    assert set(concerns.of(view({"t": "1"}, {}))) == set()
+    coverage = Coverage({})
+    list(coverage.partitions(view({"t": "1"}, {"g": COMMITTED})))
+    assert set(coverage.partitions(view({"t": "1"}, {}))) == set()
 
 
 def test_a_group_that_reads_the_new_topic_and_is_then_deleted_is_forgotten() -> None:
-    concerns = Coverage({})
-    list(concerns.of(view({"t": "1"}, {"g": COMMITTED})))
-    list(concerns.of(view({"t": "2"}, {"g": HOLDS})))
-    assert set(concerns.of(view({"t": "2"}, {}))) == set()
+    coverage = Coverage({})
+    list(coverage.partitions(view({"t": "1"}, {"g": COMMITTED})))
+    list(coverage.partitions(view({"t": "2"}, {"g": HOLDS})))
+    assert set(coverage.partitions(view({"t": "2"}, {}))) == set()
