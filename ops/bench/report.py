@@ -17,7 +17,7 @@ BARE = "bare loop"
 
 
 def as_json(figures: BenchFigures, sizes: BenchSizes) -> dict[str, Any]:
-    """Everything measured."""
+    """Everything measured, in plain values."""
     return {
         "sizes": asdict(sizes),
         "rounds": {name: [asdict(one) for one in rounds] for name, rounds in figures.rounds.items()},

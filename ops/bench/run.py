@@ -19,13 +19,13 @@ from ops.bench.on_kafka import Pipeline, Rival
 from ops.bench.rounds import Throughput, backlog, bare_loop, warm_up
 from ops.system.system import Options, System
 
-#: Pool sizes of Celery that compete; the best is the one to compare with.
+#: Pool sizes with which Celery competes; the pipeline is compared with the best of them.
 CELERY_PROCESSES = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSizes:
-    """How much is done. `side` is the width and height of a picture in pixels."""
+    """The sizes of a run. `side` is the width and height of a picture in pixels."""
 
     rounds: int = 3
     cases: int = 2_500
@@ -38,7 +38,7 @@ class BenchSizes:
 
 @dataclass(slots=True, kw_only=True)
 class BenchFigures:
-    """What was measured: contestant → one figure a round; (contestant, situation) → latency; growth."""
+    """What was measured: contestant → one throughput per round; (contestant, situation) → latency; growth."""
 
     rounds: dict[str, list[Throughput]] = field(default_factory=dict)
     emergencies: dict[tuple[str, str], Latency] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class BenchFigures:
 
 def run(folder: Path, sizes: BenchSizes, show: Callable[[str], None]) -> BenchFigures:
     """Measure everything. Raises EmbeddedError, TimeoutError."""
-    # Heat maps are drawn beside the model's work, which no rival does.
+    # No heat maps: drawing them costs processor time, and no rival does it.
     env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
     env["VIGIA_HEAT_MAPS"] = "off"
     figures = BenchFigures()
@@ -121,7 +121,7 @@ def _emergencies(
         situations: Mapping[str, tuple[int, str | None]] = {
             "idle": (0, None),
             "a worker is killed": (0, victim),
-            # Last: its backlog is left behind.
+            # The last situation, since its backlog remains.
             f"{sizes.waiting} waiting": (sizes.waiting, None),
         }
         for situation, (waiting, kill) in situations.items():

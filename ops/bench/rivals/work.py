@@ -1,7 +1,7 @@
-"""The work itself, stage by stage, as plain functions: what every contestant of the benchmark does with a case.
+"""The work of each stage as plain functions: what every contestant of the benchmark does with a case.
 
-The same model, rules and events as the pipeline's stages, and the same Avro bytes in and out. Left out is what the
-pipeline adds and the other designs have not: dedupe, state, the audit entry, the dead letter, the escalation clock.
+The same model, rules and events as the pipeline's stages, and the same Avro bytes in and out. Left out is what only the
+pipeline has: dedupe, state, audit entries, dead letters, the escalation clock.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from streams.stages.policy_file import load_policy
 
 
 class Done(NamedTuple):
-    """A record that comes of an input."""
+    """A record to produce: key and encoded value."""
 
     key: bytes
     value: bytes
 
 
 class Work:
-    """The three steps. The model is loaded at the first picture, so that a process which only grades has none."""
+    """The three steps. The model is loaded at the first picture, so that a process which only grades never loads it."""
 
     def __init__(self, settings: Settings, batch: int) -> None:
         self._settings, self._batch = settings, batch
