@@ -8,7 +8,7 @@ from ops.dashboards.panels import PER_SECOND, RECORDS, SECONDS, SHARE, Query, ba
 
 
 def clinical() -> dashboard.Dashboard:
-    """Patients, not machines. Synthetic cases are in none of these figures."""
+    """The page about patients. Synthetic cases are in none of its figures."""
     return (
         page(
             "Vigía · Clinical", "vigia-clinical", "Who waits for an answer, what was decided, what the model declines."

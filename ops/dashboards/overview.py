@@ -1,4 +1,4 @@
-"""Overview: is anyone waiting, where, and how long? Read from the top, in ten seconds."""
+"""The overview page: is anyone waiting, where, and how long? It reads from top to bottom in ten seconds."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def overview() -> dashboard.Dashboard:
                 "Throughput",
                 (Query("stage:vigia_records_in:rate1m", "{{stage}}"),),
                 PER_SECOND,
-                "Records that each stage works off a second.",
+                "Records per second that each stage processes.",
             )
         )
     )

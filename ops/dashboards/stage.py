@@ -1,4 +1,7 @@
-"""A page a stage: what comes in, what waits, where the time goes, what went wrong. The stage is chosen at the top."""
+"""The page about one stage: what comes in, what waits, where the time goes, what went wrong.
+
+The stage is chosen at the top of the page.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def _quantiles(metric: str, labels: str, legend: str = "") -> tuple[Query, ...]:
 
 
 def stage() -> dashboard.Dashboard:
-    """One stage."""
+    """The page about the chosen stage."""
     chosen = (
         dashboard.QueryVariable("stage")
         .label("Stage")

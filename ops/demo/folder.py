@@ -1,4 +1,4 @@
-"""A run folder of the demo's own: emptied at the start, and never anybody else's."""
+"""The run folder of a demo: emptied at its start, and never a folder that holds anything else."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import IO
 
 from ops.system.context import LOCK_FILE
 
-#: Says that a folder is a demo's and may be emptied; locked for as long as the demo runs.
+#: A file that marks a folder as a demo's, which may be emptied; locked for as long as the demo runs.
 MARKER = "demo.lock"
-#: Demos of one user at the same time, each in a folder of its own, before one has to be chosen.
+#: How many demos of one user find a folder by themselves at the same time; further ones need --run-dir.
 AT_ONCE = 9
 
 
 class DemoFolderError(RuntimeError):
-    """The folder is in use, or holds what is not a demo's."""
+    """The folder is in use, or holds something that is not a demo's."""
 
 
 @contextmanager
 def own_folder(chosen: Path | None, usual: Path) -> Iterator[Path]:
-    """An empty folder for as long as the block lasts; what lies in it afterwards stays until the next demo.
+    """An empty folder for as long as the block lasts; its contents stay until the next demo.
 
     `chosen` must be new, empty, or an earlier demo's; else the first free one of `usual`, `usual-2`, … is taken.
     Raises DemoFolderError.

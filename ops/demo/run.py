@@ -1,4 +1,4 @@
-"""The demo from start to end, over a system that is running."""
+"""Runs the demo on a running system: publish, watch, answer one emergency, check every input."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from streams.broker.cluster import Cluster
 from streams.client import CaseProducer
 from streams.client.acknowledge import Acknowledger
 
-#: The whole demo's patience, from the last input published. Workers that are still starting need most of it.
+#: Seconds from the last input published until all must be complete. Workers that are still starting need most of them.
 COMPLETE_WITHIN_S = 180.0
 TAKEN_UP_WITHIN_S = 30.0
-#: Before a person, the first pictures come one by one, slowly enough to be followed; the others all at once, so that
-#: the emergencies find somebody to overtake.
+#: On a terminal the first pictures are published one by one, slowly enough to be followed; the others all at once, so
+#: that there are routine cases for the emergencies to overtake.
 PACED = 10
 PACE_S = 0.3
 
 
 class Demo:
-    """Publishes, watches, answers one emergency, and holds every input against its outcome."""
+    """Publishes, watches, answers one emergency, and compares every input with its outcome."""
 
     def __init__(self, system: System, console: Console, planned: Sequence[PlannedInput]) -> None:
         self._system = system
         self._console = console
         self._planned = planned
-        #: The case to look at afterwards, once one was answered.
+        #: The case whose escalation was acknowledged; None before, or when there was none.
         self.answered: UUID | None = None
-        #: When the broker had each case, in seconds since the epoch.
+        #: When the broker confirmed each case, in seconds since the epoch.
         self._started: dict[UUID, float] = {}
 
     def run(self) -> list[str]:
@@ -52,7 +52,7 @@ class Demo:
                 published = [each for _, each in inputs]
                 follower.wait(lambda stories: complete(published, stories), COMPLETE_WITHIN_S, look)
             wrong = self._answer(follower) + self._everything_taken_up()
-            # What is doubled would come after what is complete, and after the copy was taken up.
+            # A wrongly doubled record would come after the case is complete and the copy was taken up.
             time.sleep(1.0)
             with follower.lock:
                 stories = dict(follower.stories)
@@ -68,7 +68,7 @@ class Demo:
         return wrong + self._verify_audit()
 
     def _publish(self, inputs: Inputs, look: Callable[[], None]) -> None:
-        # The second producer does not remember what the first has sent: the stages must see the copy.
+        # A producer publishes a case only once; the copy goes through a second one, so that the stages receive it.
         with CaseProducer(self._system.settings) as first, CaseProducer(self._system.settings) as second:
             for planned in self._planned:
                 producer = second if planned.kind is InputKind.DUPLICATE else first
@@ -114,9 +114,9 @@ class Demo:
         waiting = set(topics.CASES.values())
         while waiting and time.monotonic() < deadline:
             for topic in sorted(waiting):
-                ends = cluster.written_ends((topic, number) for number in range(self._system.settings.partitions))
+                ends = cluster.written_ends((topic, part) for part in range(self._system.settings.partitions))
                 positions = cluster.committed_positions(READERS[topic], ends)
-                if all(positions.get(place, 0) >= end for place, end in ends.items()):
+                if all(positions.get(partition, 0) >= end for partition, end in ends.items()):
                     waiting.discard(topic)
             time.sleep(0.1)
         return [f"{topic} was not read to its end" for topic in sorted(waiting)]

@@ -1,4 +1,4 @@
-"""What the demo publishes: every class on several skin tones, two emergencies, a broken file, and one case twice."""
+"""The inputs of the demo: every class on several skin tones, two emergencies, a broken file, and one case twice."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from inference.findings import CLASSES
 from inference.synthetic.generator import picture
 from streams.client import NewCase
 
-#: Light, medium and dark: redness is seen differently on each.
+#: Light, medium and dark skin: redness looks different on each.
 MONK_TONES = (2, 5, 9)
-#: What is known of the patients, in turn.
+#: The contexts of the patients, used in turn.
 CONTEXTS: tuple[dict[str, Any], ...] = (
     {"age": 85, "diabetes": True, "risk_score": 18, "anatomical_location": "sacrum"},
     {"age": 78, "braden_score": 11, "anatomical_location": "heel"},
@@ -33,7 +33,7 @@ SPECIAL = 4
 
 
 class InputKind(StrEnum):
-    """What an input is, and so what must become of it."""
+    """The kind of an input, on which its outcome depends."""
 
     CASE = "case"
     DUPLICATE = "duplicate"
@@ -53,7 +53,7 @@ class PlannedInput:
 
 @contextmanager
 def drawing(count: int, seed: int, now: datetime) -> Iterator[Callable[[], list[PlannedInput]]]:
-    """Yield what returns the whole plan, drawn in a thread meanwhile: services mostly wait at their start.
+    """Draw the inputs in a thread while services start; yields a function that waits for all of them.
 
     Leaving the block early ends the drawing at the next picture.
     """
@@ -70,9 +70,9 @@ def drawing(count: int, seed: int, now: datetime) -> Iterator[Callable[[], list[
 
 
 def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> Iterator[PlannedInput]:
-    """`count` routine cases first, then what is special: the emergencies come last, to overtake the rest.
+    """The inputs in order: `count` routine cases, a copy, a broken file, then the emergencies, which overtake the rest.
 
-    Pictures are drawn as they are asked for, `side` pixels wide.
+    Pictures are drawn as the iterator advances, `side` pixels wide.
     """
     yield (again := _routine(0, seed, now, side))
     yield from (_routine(number, seed, now, side) for number in range(1, count))
@@ -91,7 +91,7 @@ def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> I
             accept_unreadable=True,
         ),
     )
-    # As the predecessor wrote it.
+    # In the predecessor's format.
     yield _emergency(
         "stage_4",
         seed + 1,

@@ -19,7 +19,7 @@ from schemas.errors import RegistryUnavailableError
 
 
 class LiveSystem:
-    """Lag and patients of one system; the lag is shown also while the registry is away."""
+    """The lag and the waiting cases of one system; the lag is known even while the registry is away."""
 
     def __init__(self, bootstrap_servers: str, registry_url: str, groups: str = "vigia-.*") -> None:
         # Topics of other systems on the same cluster would only cost time.
@@ -37,7 +37,7 @@ class LiveSystem:
         self._clinical.close()
 
     def look(self) -> Snapshot:
-        """The system now; what is away is told in `trouble`."""
+        """A snapshot of the system now; its `trouble` says which service is away."""
         try:
             figures = self._lag.refresh()
         except BrokerAwayError as error:
@@ -52,7 +52,7 @@ class LiveSystem:
         )
 
     def settle(self, within_s: float) -> Snapshot:
-        """Look until everything up to now was read, or `within_s` has passed."""
+        """Take snapshots until one is complete or shows trouble, or `within_s` has passed; returns the last."""
         deadline = time.monotonic() + within_s
         while True:
             snapshot = self.look()

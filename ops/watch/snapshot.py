@@ -1,4 +1,4 @@
-"""What the screen shows, as a value: made from the figures of lag and patients, and a little history."""
+"""One moment of a running system as a value, made from lag figures, clinical figures and the lag's last minute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.lag.expected import PIPELINE_GROUPS
 from ops.lag.figures import GroupLag, LagFigures
 from ops.lag.table import as_mapping, summed
 
-#: Refreshes a sparkline shows, one a second.
+#: Refreshes that a sparkline shows, at one per second.
 HISTORY = 60
 
 
@@ -29,7 +29,7 @@ class StageSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One moment. `stages` is None when the broker is away, `clinical` when broker or registry are."""
+    """The system at one moment. `stages` is None when the broker is away, `clinical` when broker or registry is."""
 
     #: Seconds since the epoch.
     at: float
@@ -40,13 +40,13 @@ class Snapshot:
 
 
 class History:
-    """Lag of each group over the last minute."""
+    """The lag of each group over the last minute."""
 
     def __init__(self) -> None:
         self._lags: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
     def stages(self, figures: LagFigures) -> tuple[StageSummary, ...]:
-        """Our stages in the order of the pipeline, then whoever else reads."""
+        """One summary per group: the pipeline's own in its order, then the others by name."""
         by_group: dict[str, list[GroupLag]] = defaultdict(list)
         for lag in figures.lags:
             by_group[lag.group].append(lag)
@@ -61,7 +61,7 @@ class History:
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
-    """For scripts. Times are seconds; what is not known is null."""
+    """The snapshot in plain values for JSON. Times are seconds; what is not known is null."""
     clinical = snapshot.clinical
     return {
         "at": round(snapshot.at, 3),
