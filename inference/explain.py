@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.decode import decode
-from inference.findings import Region
+from inference.findings import EvidenceRegion
 
 #: Evidence below this share of the strongest cell is not drawn.
 _FAINT: Final = 0.2
@@ -42,7 +42,7 @@ class HeatMap:
         return np.asarray(positive / top if top > 0 else positive, dtype=np.float32)
 
 
-def region(heat: HeatMap) -> Region | None:
+def region(heat: HeatMap) -> EvidenceRegion | None:
     """Return the box around the connected cells with the strongest evidence, or None when nothing speaks for the
     class."""
     strength = heat.normalised()
@@ -53,7 +53,7 @@ def region(heat: HeatMap) -> Region | None:
     top = np.unravel_index(int(strength.argmax()), strength.shape)
     rows, columns = np.nonzero(parts == parts[top])
     high, wide = strength.shape
-    return Region(
+    return EvidenceRegion(
         x=float(columns.min() / wide),
         y=float(rows.min() / high),
         w=float((columns.max() - columns.min() + 1) / wide),

@@ -67,7 +67,7 @@ class ModelError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class EvidenceRegion:
     """A box in the picture after EXIF orientation, in fractions of its width and height (0–1, origin top left)."""
 
     x: float
@@ -92,7 +92,7 @@ class Finding:
     abstained: str | None = None
     quality: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     model_version: str
-    region: Region | None = None
+    region: EvidenceRegion | None = None
     heat: HeatMap | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from schemas.errors import InvalidEventError
-from schemas.plans import Plan, plan
+from schemas.plans import FieldPlan, plan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -28,7 +28,7 @@ MICROSECOND = timedelta(microseconds=1)
 class Functions:
     """What is generated for a class; `fields` maps each field to its plan, in declaration order."""
 
-    fields: Mapping[str, Plan]
+    fields: Mapping[str, FieldPlan]
     check: Callable[[Any], None]
     to_avro: Callable[[Any], dict[str, Any]]
     from_avro: Callable[[Mapping[str, Any]], Any]
@@ -83,7 +83,7 @@ class _Source:
         function: Callable[..., Any] = self.names.pop(name)
         return function
 
-    def checks(self, fields: Mapping[str, Plan]) -> list[str]:
+    def checks(self, fields: Mapping[str, FieldPlan]) -> list[str]:
         lines: list[str] = []
         for name, p in fields.items():
             lines.append(f"    v = self.{name}")
@@ -93,7 +93,7 @@ class _Source:
             lines += body
         return lines
 
-    def _check(self, p: Plan, value: str, field: str, depth: int) -> list[str]:
+    def _check(self, p: FieldPlan, value: str, field: str, depth: int) -> list[str]:
         pad = "    " * (depth + 1)
         tests = [(self._wrong_type(p, value), p.must_be)]
         for constraint in p.constraints:
@@ -121,7 +121,7 @@ class _Source:
             lines += self._check(p.item, inner, field, depth + 1)
         return lines
 
-    def _wrong_type(self, p: Plan, value: str) -> str:
+    def _wrong_type(self, p: FieldPlan, value: str) -> str:
         match p.kind:
             case "boolean":
                 return f"{value} is not True and {value} is not False"
@@ -147,7 +147,7 @@ class _Source:
         self.names[name] = python
         return name
 
-    def out(self, p: Plan, value: str) -> str:
+    def out(self, p: FieldPlan, value: str) -> str:
         """Source that turns a Python value into the Avro one."""
         text = self._out(p, value)
         if not p.optional or text == value:
@@ -157,7 +157,7 @@ class _Source:
             text = f"({p.python.__avro__.full_name!r}, {text})"
         return f"None if {value} is None else {text}"
 
-    def _out(self, p: Plan, value: str) -> str:
+    def _out(self, p: FieldPlan, value: str) -> str:
         match p.kind:
             case "uuid":
                 return f"str({value})"
@@ -174,12 +174,12 @@ class _Source:
             case _:
                 return value
 
-    def into(self, p: Plan, value: str, field: str) -> str:
+    def into(self, p: FieldPlan, value: str, field: str) -> str:
         """Source that turns an Avro value into the Python one."""
         text = self._into(p, value, field)
         return f"None if {value} is None else {text}" if p.optional and text != value else text
 
-    def _into(self, p: Plan, value: str, field: str) -> str:
+    def _into(self, p: FieldPlan, value: str, field: str) -> str:
         match p.kind:
             case "uuid":
                 return f"read_uuid({value}, {field!r})"

@@ -34,14 +34,14 @@ _WORDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class FieldPlan:
     """How one value is checked and converted. `kind` is the Avro type, or `uuid` and `time` for the logical ones."""
 
     kind: str
     python: Any
     optional: bool = False
     constraints: tuple[Constraint, ...] = ()
-    item: Plan | None = None
+    item: FieldPlan | None = None
 
     @property
     def must_be(self) -> str:
@@ -49,7 +49,7 @@ class Plan:
         return f"must be {_WORDS.get(self.kind) or self.python.__name__}"
 
 
-def plan(hint: Any) -> Plan:
+def plan(hint: Any) -> FieldPlan:
     """The plan of a type hint; raises TypeError for a type that an event must not have."""
     constraints: list[Constraint] = []
     optional = False
@@ -63,10 +63,10 @@ def plan(hint: Any) -> Plan:
             hint, *metadata = typing.get_args(hint)
             constraints += metadata
     kind, item = _kind(hint)
-    return Plan(kind=kind, python=hint, optional=optional, constraints=tuple(constraints), item=item)
+    return FieldPlan(kind=kind, python=hint, optional=optional, constraints=tuple(constraints), item=item)
 
 
-def _kind(hint: Any) -> tuple[str, Plan | None]:
+def _kind(hint: Any) -> tuple[str, FieldPlan | None]:
     if hint in _SCALARS:
         return _SCALARS[hint], None
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
 from schemas.codegen import Functions, generate
-from schemas.plans import Plan
+from schemas.plans import FieldPlan
 
 NAMESPACE = "vigia.v1"
 
@@ -20,7 +20,7 @@ class AvroBinding:
     """What a record class carries as `__avro__`."""
 
     full_name: str
-    fields: Mapping[str, Plan]
+    fields: Mapping[str, FieldPlan]
     to_avro: Callable[[Any], dict[str, Any]]
     from_avro: Callable[[Mapping[str, Any]], Any]
 

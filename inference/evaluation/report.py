@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from inference.evaluation.charts import confusion_table, line_chart, table
-from inference.evaluation.records import Record
+from inference.evaluation.judging import JudgedPicture
 from inference.evaluation.summary import verdicts
 from inference.explain import overlay
 from inference.findings import CLASSES, Finding
@@ -58,7 +58,9 @@ def percent(entry: Mapping[str, Any]) -> str:
     return text
 
 
-def gallery(records: Sequence[Record], predictor: Predictor, *, mistakes: int = 14) -> tuple[list[Shown], list[Shown]]:
+def gallery(
+    records: Sequence[JudgedPicture], predictor: Predictor, *, mistakes: int = 14
+) -> tuple[list[Shown], list[Shown]]:
     """Return one recognised picture a class with its heat map, and the most confident mistakes."""
     seen = [record for record in records if record.probabilities and record.series and record.abstained is None]
     right = [
@@ -73,7 +75,7 @@ def gallery(records: Sequence[Record], predictor: Predictor, *, mistakes: int = 
     return [_show(r, predictor) for r in right if r is not None], [_show(r, predictor) for r in wrong[:mistakes]]
 
 
-def _show(record: Record, predictor: Predictor) -> Shown:
+def _show(record: JudgedPicture, predictor: Predictor) -> Shown:
     assert record.series is not None
     made = picture(record.series.seed, record.series.start, distribution=record.series.distribution)
     data = made.jpeg()

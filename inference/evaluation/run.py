@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.evaluation.card import card, statement
-from inference.evaluation.records import Record, judge_series
+from inference.evaluation.judging import JudgedPicture, judge_series
 from inference.evaluation.report import Shown, gallery, html
 from inference.evaluation.samples import sample_crops
 from inference.evaluation.summary import summarise_foreign, summarise_wounds
@@ -60,12 +60,12 @@ def evaluate_generated(
     if crops := sample_crops():
         results = predictor.predict([data for _, data in crops])
         sets["photographs"] = summarise_foreign(
-            [Record.of_foreign(result, name) for result, (name, _) in zip(results, crops, strict=True)]
+            [JudgedPicture.of_foreign(result, name) for result, (name, _) in zip(results, crops, strict=True)]
         )
     return Evaluation(figures=_figures(bundle, sets, command), pictures=pictures)
 
 
-def evaluate_records(bundle: ModelBundle, records: Sequence[Record], *, command: str) -> Evaluation:
+def evaluate_records(bundle: ModelBundle, records: Sequence[JudgedPicture], *, command: str) -> Evaluation:
     """Summarise the test part of an operator's own pictures."""
     return Evaluation(figures=_figures(bundle, {"ordinary": summarise_wounds(records)}, command), pictures={})
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.evaluation import metrics
-from inference.evaluation.records import Record
+from inference.evaluation.judging import JudgedPicture
 from inference.findings import CLASSES
 from inference.synthetic.corpus import FOREIGN
 
@@ -34,7 +34,7 @@ TARGETS: Final[tuple[tuple[str, float, float, bool], ...]] = (
 FOREIGN_TARGET: Final = 0.99
 
 
-def summarise_wounds(records: Sequence[Record]) -> dict[str, Any]:
+def summarise_wounds(records: Sequence[JudgedPicture]) -> dict[str, Any]:
     """Return the figures of one set of wound pictures. Those of the classes are over all pictures that the network saw.
 
     An abstention is not a mistake and not a success: accuracy without abstentions is `accuracy_judged`, the share is
@@ -81,7 +81,7 @@ def summarise_wounds(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def summarise_foreign(records: Sequence[Record]) -> dict[str, Any]:
+def summarise_foreign(records: Sequence[JudgedPicture]) -> dict[str, Any]:
     """Return how many pictures that are no wound photographs were declined, for each family."""
     assert all(record.label == FOREIGN for record in records)
     families = sorted({record.tags[0] for record in records if record.tags})
@@ -124,7 +124,7 @@ def _share(correct: NDArray[np.bool_], chosen: Sequence[bool]) -> dict[str, Any]
     return proportion(metrics.rate(correct[np.array(chosen, dtype=bool)]))
 
 
-def _tone_classes(seen: Sequence[Record], correct: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+def _tone_classes(seen: Sequence[JudgedPicture], correct: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             stage: _share(correct, [r.tone in tones and r.label == k for r in seen]) for k, stage in enumerate(CLASSES)
@@ -133,7 +133,7 @@ def _tone_classes(seen: Sequence[Record], correct: NDArray[np.bool_]) -> dict[st
     }
 
 
-def _explanation(records: Sequence[Record]) -> dict[str, Any]:
+def _explanation(records: Sequence[JudgedPicture]) -> dict[str, Any]:
     pointed = [record.pointed for record in records if record.pointed is not None]
     energy = [record.energy for record in records if record.energy is not None]
     return {

@@ -24,7 +24,7 @@ _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", 
 _COLUMNS: Final = ("image", "stage", "patient")
 
 
-class FolderError(Exception):
+class PictureFolderError(Exception):
     """The pictures or the table cannot be used; one line that says which row or class, never a patient's code."""
 
 
@@ -42,24 +42,26 @@ def find(source: Path) -> list[Labelled]:
     """Return the labelled pictures of a folder (one subfolder a class) or of a CSV table (image, stage, patient[,
     monk]).
 
-    Raises `FolderError` for an unknown class, a missing file, or a class without pictures.
+    Raises `PictureFolderError` for an unknown class, a missing file, or a class without pictures.
     """
     found = list(_table(source) if source.is_file() else _folders(source))
     if not found:
-        raise FolderError(f"no pictures in {source}: expected one folder a class ({', '.join(CLASSES)}) or a CSV table")
+        raise PictureFolderError(
+            f"no pictures in {source}: expected one folder a class ({', '.join(CLASSES)}) or a CSV table"
+        )
     missing = [stage for stage in CLASSES if all(entry.stage != stage for entry in found)]
     if missing:
-        raise FolderError(f"no picture of class {missing[0]}: every class needs some")
+        raise PictureFolderError(f"no picture of class {missing[0]}: every class needs some")
     return found
 
 
 def _folders(source: Path) -> Iterator[Labelled]:
     if not source.is_dir():
-        raise FolderError(f"{source} is neither a folder nor a file")
+        raise PictureFolderError(f"{source} is neither a folder nor a file")
     for folder in sorted(path for path in source.iterdir() if path.is_dir() and path.name[0] not in "._"):
         stage = folder.name.replace("-", "_").lower()
         if stage not in CLASSES:
-            raise FolderError(f"folder {folder.name!r} is no class; the classes are {', '.join(CLASSES)}")
+            raise PictureFolderError(f"folder {folder.name!r} is no class; the classes are {', '.join(CLASSES)}")
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in _SUFFIXES:
                 # A folder below the class names the patient: stage_2/patient-a/1.jpg.
@@ -70,18 +72,18 @@ def _table(source: Path) -> Iterator[Labelled]:
     with source.open(newline="", encoding="utf-8-sig") as stream:
         rows = csv.DictReader(stream)
         if absent := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-            raise FolderError(f"{source.name} has no column {absent[0]!r}; it needs image, stage, patient")
+            raise PictureFolderError(f"{source.name} has no column {absent[0]!r}; it needs image, stage, patient")
         for number, row in enumerate(rows, start=2):
             stage, path = (row["stage"] or "").strip(), source.parent / (row["image"] or "")
             if stage not in CLASSES:
-                raise FolderError(f"{source.name} line {number}: {stage!r} is no class")
+                raise PictureFolderError(f"{source.name} line {number}: {stage!r} is no class")
             if not path.is_file():
-                raise FolderError(f"{source.name} line {number}: there is no such picture")
+                raise PictureFolderError(f"{source.name} line {number}: there is no such picture")
             if not (row["patient"] or "").strip():
-                raise FolderError(f"{source.name} line {number}: no patient, and the split is by patient")
+                raise PictureFolderError(f"{source.name} line {number}: no patient, and the split is by patient")
             monk = (row.get("monk") or "0").strip()
             if not monk.isdigit() or int(monk) > 10:
-                raise FolderError(f"{source.name} line {number}: monk is a tone from 1 to 10, or empty")
+                raise PictureFolderError(f"{source.name} line {number}: monk is a tone from 1 to 10, or empty")
             yield Labelled(path=path, stage=stage, patient=row["patient"].strip(), monk=int(monk))
 
 
@@ -97,7 +99,7 @@ def read(entries: Sequence[Labelled], side: int, progress: Progress | None = Non
         if progress is not None:
             progress(1)
     if not kept:
-        raise FolderError("none of the pictures can be read")
+        raise PictureFolderError("none of the pictures can be read")
     names: dict[str, int] = {}
     groups = [names.setdefault(entry.patient or f"\0{number}", len(names)) for number, entry in enumerate(kept)]
     corpus = Corpus(
@@ -114,7 +116,7 @@ def split(corpus: Corpus, shares: tuple[float, float], seed: int) -> tuple[Corpu
     """Split by group into train, validation and test, with `shares` of the groups in the latter two.
 
     Groups are dealt class by class (a group counts for its worst picture), so that a rare class is in every part as
-    far as it has groups. Each part keeps all pictures of its groups. Raises `FolderError` when a class has fewer
+    far as it has groups. Each part keeps all pictures of its groups. Raises `PictureFolderError` when a class has fewer
     than three groups.
     """
     worst: dict[int, int] = {}
@@ -124,7 +126,7 @@ def split(corpus: Corpus, shares: tuple[float, float], seed: int) -> tuple[Corpu
     for label in sorted(set(worst.values())):
         groups = sorted((g for g, w in worst.items() if w == label), key=lambda g: _order(seed, g))
         if len(groups) < 3:
-            raise FolderError(
+            raise PictureFolderError(
                 f"class {CLASSES[label]} has {len(groups)} patients; at least 3 are needed to split by patient"
             )
         held = [max(1, round(len(groups) * share)) for share in shares]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from inference import versions as registry
-from inference.evaluation.records import judge_files
+from inference.evaluation.judging import judge_files
 from inference.evaluation.run import Evaluation, evaluate_records, write
 from inference.findings import CLASSES
 from inference.predictor import Predictor
@@ -32,7 +32,7 @@ _VALIDATION_SHARE: Final = 0.16
 _HELD: Final = (0.2, 0.2)
 
 
-class Watch(Protocol):
+class SessionWatcher(Protocol):
     """Whoever wants to see how a session gets on."""
 
     def begin(self, what: str, total: int) -> None:
@@ -54,7 +54,7 @@ def train_generated(
     *,
     name: str,
     directory: Path,
-    watch: Watch,
+    watch: SessionWatcher,
     start: str | None = None,
     workdir: Path | None = None,
 ) -> str:
@@ -90,13 +90,13 @@ def train_pictures(
     *,
     name: str,
     directory: Path,
-    watch: Watch,
+    watch: SessionWatcher,
     start: str | None = None,
     workdir: Path | None = None,
 ) -> str:
     """Train on the pictures of `source`, measure on test patients, write the card, and return the sealed version.
 
-    Raises `FolderError` when the pictures cannot be used.
+    Raises `PictureFolderError` when the pictures cannot be used.
     """
     entries = find(source)
     watch.begin("Reading pictures", len(entries))
@@ -129,7 +129,7 @@ def train_pictures(
     return version
 
 
-def evaluate_pictures(bundle: ModelBundle, source: Path, watch: Watch) -> Evaluation:
+def evaluate_pictures(bundle: ModelBundle, source: Path, watch: SessionWatcher) -> Evaluation:
     """Measure a version on all pictures of `source`, which it must not have been trained on."""
     entries = find(source)
     watch.begin("Judging", len(entries))
@@ -148,7 +148,7 @@ def _encoded(corpus: Corpus) -> list[tuple[bytes, int, int]]:
     ]
 
 
-def _reporter(settings: FitSettings, watch: Watch) -> Any:
+def _reporter(settings: FitSettings, watch: SessionWatcher) -> Any:
     watch.begin("Training", settings.epochs)
 
     def report(epoch: int, epochs: int, values: Mapping[str, float], seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""`vigia bench`: what the pipeline costs beside the bare model loop, and how soon an emergency reaches people."""
+"""`vigia bench`: the pipeline's throughput beside the bare model loop, and how soon an emergency reaches people."""

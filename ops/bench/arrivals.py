@@ -1,4 +1,4 @@
-"""When records arrive on a topic: read like any subscriber, timed by the broker's record timestamps."""
+"""Reads topics as any subscriber would, and keeps when each record arrived by the broker's timestamps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from streams.settings import Settings
 
 
 class Arrivals:
-    """A read_committed reader from the present end of some topics. Keeps (topic, event, seconds since the epoch)."""
+    """A read_committed reader from the present end of some topics.
+
+    `seen` holds (topic, event, seconds since the epoch) of every record.
+    """
 
     def __init__(self, settings: Settings, serde: Serde, names: tuple[str, ...]) -> None:
         self.seen: list[tuple[str, Any, float]] = []
@@ -28,18 +31,18 @@ class Arrivals:
             }
         )
         # The offsets must be known before anything is published, so they are looked up rather than left to the client.
-        places = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
-        for place in places:
-            place.offset = self._end(place)
-        self._consumer.assign(places)
-        assert all(place.offset != OFFSET_END for place in places)
+        partitions = [TopicPartition(name, partition) for name in names for partition in range(settings.partitions)]
+        for partition in partitions:
+            partition.offset = self._end(partition)
+        self._consumer.assign(partitions)
+        assert all(partition.offset != OFFSET_END for partition in partitions)
 
-    def _end(self, place: TopicPartition) -> int:
-        # A topic that was just created may not have told everyone its leader yet.
+    def _end(self, partition: TopicPartition) -> int:
+        # The leader of a topic that was just created may not be known to every broker yet.
         deadline = time.monotonic() + 10
         while True:
             try:
-                return int(self._consumer.get_watermark_offsets(place, timeout=10)[1])
+                return int(self._consumer.get_watermark_offsets(partition, timeout=10)[1])
             except KafkaException:
                 if time.monotonic() > deadline:
                     raise
@@ -50,7 +53,7 @@ class Arrivals:
         self._consumer.close()
 
     def read(self, timeout_s: float) -> None:
-        """Take what is there; wait so long for the first."""
+        """Take in what has arrived; wait up to `timeout_s` for the first record."""
         for message in self._consumer.consume(500, timeout_s):
             if message.error() is None:
                 event = self._serde.decode(message.value() or b"")

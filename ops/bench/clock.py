@@ -1,6 +1,6 @@
-"""Measures the clock: 10,000 open escalations restored, their memory, and how late 1,000 simultaneous deadlines fire.
+"""Measures the escalation clock: restoring 10,000 open escalations, their memory, how late 1,000 equal deadlines fire.
 
-Run: python -m ops.bench.clock [OPEN] [DUE]. It starts a broker, a registry and one escalation worker of its own.
+Run: `python -m ops.bench.clock [OPEN] [DUE]`. It starts a broker, a registry and one escalation worker of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from streams.stages.grading.events import grading_event
 from streams.stages.policy.file import packaged_policy
 
 PATIENCE_S = 120.0
-#: Gradings published before their escalations are waited for: what is measured here is the clock, not a backlog.
+#: Gradings published before their escalations are awaited: the clock is measured here, not a backlog.
 CHUNK = 500
 
 
@@ -56,7 +56,7 @@ def _measure(system: System, count: int, due: int) -> dict[str, object]:
             "fetch.wait.max.ms": 20,
         }
     )
-    follow.assign([TopicPartition(topics.ESCALATIONS_EMERGENCY, n, 0) for n in range(settings.partitions)])
+    follow.assign([TopicPartition(topics.ESCALATIONS_EMERGENCY, part, 0) for part in range(settings.partitions)])
     figures: dict[str, object] = {"open": count, "due": due}
     worker = _start(system)
     try:
@@ -71,7 +71,7 @@ def _measure(system: System, count: int, due: int) -> dict[str, object]:
         worker.wait(30)
         worker = _start(system)
         figures["restart_s"], figures["memory_open_mib"] = _ready(system, worker)
-        # All graded at one time, to be answered a moment later: they fall due at the same instant.
+        # All graded at the same time, so they fall due at the same instant.
         at = datetime.now(UTC)
         _publish(system, serde, [replace(_grading(25), graded_at=at) for _ in range(due)])
         _await(follow, serde, due, level=0)
@@ -95,7 +95,7 @@ def _start(system: System) -> subprocess.Popen[bytes]:
 
 
 def _ready(system: System, worker: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """Seconds until the worker holds all partitions with their state, and its resident memory in MiB then."""
+    """Seconds until the worker holds all partitions with their state, and its resident memory in MiB at that time."""
     started = time.perf_counter()
     log = system.run_dir / "worker.log"
     while b"holding partitions [0, 1, 2, 3]" not in log.read_bytes():
@@ -127,7 +127,7 @@ def _grading(within_s: int) -> GradingEvent:
 
 
 def _publish(system: System, serde: Serde, events: list[GradingEvent]) -> None:
-    # The broker's limit on a record holds for a whole batch: a burst in one larger batch would be refused.
+    # The broker's limit on the size of a record holds for a whole batch: a burst in one larger batch would be refused.
     limits = {"batch.size": 128 * 1024}
     producer = Producer({"bootstrap.servers": system.settings.bootstrap_servers, **limits, **LIBRDKAFKA_PARTITIONER})
     for event in events:

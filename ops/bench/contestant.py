@@ -1,4 +1,4 @@
-"""What competes in the benchmark: something that takes a backlog, is started, answers, and is stopped."""
+"""A contestant of the benchmark: a design whose processes are started, take cases, answer them, and are stopped."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ops.system.system import WORKER_GRACE_S, System
 from schemas.events import CaseEvent
 from schemas.serde import Serde
 
-#: case id → when the last of its results was there (epoch seconds, by the broker's clock or Celery's last task).
+#: Case id → when the last of its results was written (epoch seconds, by the broker's clock or Celery's last task).
 Answered = dict[UUID, float]
 
 
 class Contestant(ABC):
-    """One design. Its processes exist between `start` and `stop` only."""
+    """One design under test. Its processes exist between `start` and `stop` only."""
 
     name: str
 
@@ -33,22 +33,22 @@ class Contestant(ABC):
 
     @abstractmethod
     def listen(self) -> None:
-        """Look from now on for what comes out."""
+        """Begin to collect results, from now on."""
 
     @abstractmethod
     def publish(self, cases: Sequence[CaseEvent]) -> None:
-        """Hand cases over; returns when broker or Redis has them."""
+        """Publish cases; returns when broker or Redis has them."""
 
     @abstractmethod
     def answered(self) -> Answered:
-        """What is complete so far; takes a moment."""
+        """The cases whose results are complete so far; waits a moment for more."""
 
     @abstractmethod
     def commands(self) -> dict[str, list[str]]:
         """Name of each process → its arguments after `python`."""
 
     def start(self) -> None:
-        """Start its processes; they take what is published."""
+        """Start its processes, which take the cases published before and after."""
         environment = {**self.system.process_environment, **self.more_environment()}
         for name, arguments in self.commands().items():
             child = ChildProcess(
@@ -71,7 +71,7 @@ class Contestant(ABC):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Its processes and their children stand still."""
+        """Suspend its processes and their children for the length of the block."""
         family = [process for child in self.processes for process in _family(child.pid)]
         for process in family:
             process.suspend()
@@ -90,22 +90,22 @@ class Contestant(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what `listen` took."""
+        """Close what `listen` opened."""
 
     def more_environment(self) -> dict[str, str]:
         """Variables that only this one needs."""
         return {}
 
     def background(self, name: str) -> bool:
-        """Whether a process gives way to the others."""
+        """Whether a process runs at background priority (see `ops.embedded.guard`)."""
         return False
 
     def servers(self) -> list[int]:
-        """Process ids of the servers it uses; none where the broker is not the system's own."""
+        """Process ids of the servers it uses; empty when the broker is not the system's own."""
         return [broker.process.pid for broker in self.system.kafka.brokers] if self.system.kafka else []
 
     def used(self) -> dict[str, tuple[float, float]]:
-        """Name → CPU seconds so far and PSS in MiB (shared pages counted in parts), children included."""
+        """Process name → CPU seconds so far and PSS in MiB (proportional share of shared pages), children included."""
         used = {child.name: _used(child.pid) for child in self.processes if child.running}
         servers = [_used(pid) for pid in self.servers()]
         return {**used, "server": (sum(cpu for cpu, _ in servers), sum(mib for _, mib in servers))}

@@ -1,4 +1,4 @@
-"""How cost grows: with partitions and workers, with the size of pictures, with the number of cases."""
+"""Measures how cost grows with partitions and workers, with the size of pictures, and with the number of cases."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from schemas.events import Lane
 
 #: Partitions of every topic, and workers of the routine lane.
 SCALES = (1, 2, 4)
-#: Pixels of a side: 0.3, 2 and 12 megapixels.
+#: Pixels per side: 0.3, 2 and 12 megapixels.
 SIDES = (548, 1414, 3464)
-#: The generator takes seconds for the largest.
+#: Distinct pictures per size; the generator takes seconds for each of the largest.
 DISTINCT = 7
 COUNTS = (1, 10, 100, 1_000, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """A cost over what it grows with; `slope` and `intercept` of the least-squares line through all points."""
+    """A cost (`unit`) over what it grows with (`what`): the measured points and their least-squares line."""
 
     what: str
     unit: str
@@ -40,7 +40,7 @@ class Growth:
 
 
 def with_workers(folder: Path, env: Mapping[str, str], side: int, cases: int, show: Callable[[str], None]) -> Growth:
-    """Cases a second with 1, 2 and 4 partitions and as many workers of the routine lane, each in a new system."""
+    """Cases per second with 1, 2 and 4 partitions and as many workers of the routine lane, each in a new system."""
     points: dict[float, float] = {}
     for scale in SCALES:
         show(f"growth: {scale} partitions and workers")
@@ -48,11 +48,11 @@ def with_workers(folder: Path, env: Mapping[str, str], side: int, cases: int, sh
         with System(options, lambda _: None, env={**env, "VIGIA_PARTITIONS": str(scale)}) as system:
             stored = store_pictures(system.settings, side)
             points[scale] = backlog(Pipeline(system, workers=scale), stored, cases).rate
-    return Growth(what="partitions and workers", unit="cases a second", points=points)
+    return Growth(what="partitions and workers", unit="cases per second", points=points)
 
 
 def with_pixels(system: System, cases: int, show: Callable[[str], None]) -> Sequence[Growth]:
-    """Milliseconds of processor time a case over megapixels: of the inference worker, and of the bare loop."""
+    """Milliseconds of processor time per case over megapixels: of the inference worker, and of the bare loop."""
     ours, bare = {}, {}
     for side in SIDES:
         show(f"growth: pictures of {side} × {side}")
@@ -62,8 +62,8 @@ def with_pixels(system: System, cases: int, show: Callable[[str], None]) -> Sequ
         ours[megapixels] = _worker_ms(measured)
         bare[megapixels] = bare_loop(stored, cases).cpu_ms
     return (
-        Growth(what="megapixels, inference worker", unit="ms CPU a case", points=ours),
-        Growth(what="megapixels, bare loop", unit="ms CPU a case", points=bare),
+        Growth(what="megapixels, inference worker", unit="ms CPU per case", points=ours),
+        Growth(what="megapixels, bare loop", unit="ms CPU per case", points=bare),
     )
 
 

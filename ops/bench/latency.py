@@ -1,4 +1,4 @@
-"""How soon an emergency reaches people: from the producer's publishing to the last of its escalations, committed."""
+"""Measures how soon an emergency reaches people: from its publishing to the commit of the last of its escalations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ops.bench.load import Stored, new_case
 from ops.bench.rounds import wait_if_it_comes
 from schemas.events import Lane
 
-#: Between two emergencies: they are to be alone, not a batch.
+#: Seconds between two emergencies, so that each is handled alone and not in a batch.
 PAUSE_S = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Seconds, over `count` emergencies; `lost` never came."""
+    """Latencies in seconds of the `count` emergencies that were answered; `lost` others never were."""
 
     count: int
     lost: int
@@ -29,9 +29,9 @@ class Latency:
 def emergencies(
     contestant: Contestant, stored: Stored, count: int, *, waiting: int = 0, kill: str | None = None
 ) -> Latency:
-    """Publish `count` emergencies one by one into a running contestant; `listen` was called before.
+    """Publish `count` emergencies one by one to a running contestant, on which `listen` was called before.
 
-    `waiting` routine cases are published just before them. The process called `kill` is killed after a third of them.
+    `waiting` routine cases are published just before them. The process named `kill` is killed after a third of them.
     """
     # A severe class, so that each asks for an escalation.
     reference = stored.references[4]

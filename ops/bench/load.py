@@ -1,4 +1,4 @@
-"""Cases for a benchmark: generated pictures, stored once, published as fast as the broker takes them."""
+"""The load of the benchmark: cases with generated pictures, published as fast as the broker takes them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from streams import topics
 from streams.images.store import ImageStore
 from streams.settings import Settings
 
-#: Distinct pictures; more would only fill the disk, since each is decoded anew whenever it comes.
+#: Distinct pictures; more would only fill the disk, since a picture is decoded again for every case.
 DISTINCT = 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Pictures in the pipeline's store."""
+    """Pictures in the pipeline's image store, by their references."""
 
     store: ImageStore
     references: tuple[ImageReference, ...]
 
     def repeated(self, count: int) -> list[ImageReference]:
-        """So many of them, one after the other, again and again."""
+        """`count` references, going round the stored pictures."""
         return [self.references[at % len(self.references)] for at in range(count)]
 
 
@@ -43,7 +43,7 @@ def store_pictures(settings: Settings, side: int, seed: int = 7, distinct: int =
 
 
 def new_case(reference: ImageReference, lane: Lane) -> CaseEvent:
-    """A case of its own with this picture."""
+    """A new case with this picture."""
     case_id = uuid4()
     now = datetime.now(UTC)
     return CaseEvent(
@@ -60,7 +60,7 @@ def new_case(reference: ImageReference, lane: Lane) -> CaseEvent:
 
 
 def open_producer(settings: Settings) -> Producer:
-    """A producer that is connected, so that the first case does not pay for it."""
+    """A producer that is already connected, so that connecting is not measured with the first case."""
     producer = Producer(
         {
             "bootstrap.servers": settings.bootstrap_servers,
@@ -77,7 +77,7 @@ def open_producer(settings: Settings) -> Producer:
 def publish(
     producer: Producer, serde: Serde, cases: Sequence[CaseEvent], to: Mapping[Lane, str] = topics.CASES
 ) -> None:
-    """Publish these cases and wait until the broker has all. Raises RuntimeError when it does not take them."""
+    """Publish these cases and wait for the broker's confirmation of all. Raises RuntimeError without it."""
     for case in cases:
         value = serde.encode(case, topics.CASES[case.lane])
         producer.produce(to[case.lane], value, key=str(case.case_id).encode())

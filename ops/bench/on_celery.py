@@ -31,12 +31,12 @@ class OnCelery(Contestant):
         self._answered: Answered = {}
 
     def listen(self) -> None:
-        """Forget what is there."""
+        """Delete everything in Redis."""
         self._redis.flushall()
         self._answered = {}
 
     def publish(self, cases: Sequence[CaseEvent]) -> None:
-        """Chains of tasks, the way an application hands them over."""
+        """Publish one chain of tasks per case, as an application would."""
         os.environ["VIGIA_BENCH_REDIS"] = self._url
         from ops.bench.rivals import celery_tasks
 
@@ -51,25 +51,25 @@ class OnCelery(Contestant):
         return self._answered
 
     def close(self) -> None:
-        """Nothing to let go of: the client's connections are its own."""
+        """Do nothing: the Redis client manages its own connections."""
 
     def commands(self) -> dict[str, list[str]]:
-        """One worker with its pool."""
+        """One worker with its pool of processes."""
         worker = ["worker", "--concurrency", str(self._concurrency), "--loglevel", "WARNING"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         return {"celery": ["-m", "celery", "-A", "ops.bench.rivals.celery_tasks", *worker, *quiet]}
 
     def more_environment(self) -> dict[str, str]:
-        """Where Redis is."""
+        """The address of Redis."""
         return {"VIGIA_BENCH_REDIS": self._url}
 
     def servers(self) -> list[int]:
-        """Redis."""
+        """The process id of Redis."""
         return [self._server.pid]
 
 
 def redis_server(run_dir: Path) -> tuple[ChildProcess, str]:
-    """A Redis of the benchmark's own with Debian's settings but for port and folder, and its URL. Not started."""
+    """A Redis of the benchmark's own (Debian's settings but for port and folder), not yet started, and its URL."""
     port = free_ports(1)[0]
     folder = run_dir / "redis"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The contestants on Kafka: the pipeline, and the rivals with a process a stage."""
+"""The contestants on Kafka: the pipeline, and the rivals with one process per stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams import topics
 
 
 class _OnKafka(Contestant):
-    """Answers are read from its topics, read_committed, by the broker's timestamps."""
+    """A contestant whose results are read from topics, read_committed, and timed by the broker's timestamps."""
 
     cases: Mapping[Lane, str] = topics.CASES
     outputs: tuple[str, ...] = (topics.GRADINGS, *topics.ESCALATIONS.values())
@@ -32,7 +32,7 @@ class _OnKafka(Contestant):
         self._read = 0
 
     def listen(self) -> None:
-        """From the present end of the topics."""
+        """Read from the present end of its output topics."""
         self.close()
         self._arrivals = Arrivals(self.system.settings, self.serde, self.outputs)
         self._wanted, self._have, self._read = {}, {}, 0
@@ -44,11 +44,11 @@ class _OnKafka(Contestant):
             self._arrivals = None
 
     def publish(self, cases: Sequence[CaseEvent]) -> None:
-        """To its topics of cases."""
+        """Publish to its case topics."""
         publish(self._producer, self.serde, cases, self.cases)
 
     def answered(self) -> Answered:
-        """Cases of which the grading and all escalations that it asks for are there."""
+        """Cases with their grading and all escalations that it asks for."""
         assert self._arrivals is not None
         self._arrivals.read(0.1)
         for _, event, at in self._arrivals.seen[self._read :]:
@@ -63,7 +63,7 @@ class _OnKafka(Contestant):
 
 
 class Pipeline(_OnKafka):
-    """Ours, as `vigia up` runs it."""
+    """This project's pipeline, as `vigia up` runs it, with `workers` of the routine lane."""
 
     def __init__(self, system: System, workers: int = 1) -> None:
         super().__init__(system)
@@ -72,7 +72,7 @@ class Pipeline(_OnKafka):
         self._programs = WORKERS
 
     def commands(self) -> dict[str, list[str]]:
-        """The inference workers of the routine lane are what `workers` counts; the others are far from busy."""
+        """One process per program; `workers` of inference on the routine lane, as the others are far from busy."""
         return {
             f"{program.name}-{number}": ["-m", "ops", *program.arguments]
             for program in self._programs
@@ -80,12 +80,12 @@ class Pipeline(_OnKafka):
         }
 
     def background(self, name: str) -> bool:
-        """As the programs say."""
+        """As declared in `ops.system.programs`."""
         return any(program.background for program in self._programs if name.startswith(program.name))
 
 
 class Rival(_OnKafka):
-    """A process a stage, on topics of its own."""
+    """A rival with one process per stage, on topics of its own."""
 
     cases = dict.fromkeys(topics.CASES, rivals.CASES)
     outputs = (rivals.GRADINGS, rivals.ESCALATIONS)
@@ -96,19 +96,19 @@ class Rival(_OnKafka):
         self.name, self._module, self._arguments = name, module, arguments
 
     def commands(self) -> dict[str, list[str]]:
-        """One for each stage."""
+        """One process per stage."""
         return {
             f"{self._module}-{stage}": ["-m", f"ops.bench.rivals.{self._module}", stage, *self._arguments]
             for stage in rivals.FLOW
         }
 
     def more_environment(self) -> dict[str, str]:
-        """Faust makes a folder where it stands unless told otherwise."""
+        """The data folder of Faust, which would otherwise be made in the current directory."""
         return {"FAUST_DATADIR": str(self.system.run_dir / "faust")}
 
 
 def create_topics(system: System) -> None:
-    """The rivals' topics, with as many partitions as the pipeline's."""
+    """Create the rivals' topics, with as many partitions as the pipeline's."""
     names = (rivals.CASES, rivals.INFERENCES, rivals.GRADINGS, rivals.ESCALATIONS)
     admin = AdminClient({"bootstrap.servers": system.settings.bootstrap_servers, "log_level": 0})
     wanted = set(names) - set(admin.list_topics(timeout=10).topics)

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bench.rounds import Throughput
-from ops.bench.run import Figures, Sizes
+from ops.bench.run import BenchFigures, BenchSizes
 
 BARE = "bare loop"
 
 
-def as_json(figures: Figures, sizes: Sizes) -> dict[str, Any]:
-    """Everything measured."""
+def as_json(figures: BenchFigures, sizes: BenchSizes) -> dict[str, Any]:
+    """Everything measured, in plain values."""
     return {
         "sizes": asdict(sizes),
         "rounds": {name: [asdict(one) for one in rounds] for name, rounds in figures.rounds.items()},
@@ -31,12 +31,12 @@ def as_json(figures: Figures, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def ratios(figures: Figures, name: str) -> list[float]:
+def ratios(figures: BenchFigures, name: str) -> list[float]:
     """A contestant's throughput over the bare loop's, round by round."""
     return [one.rate / bare.rate for one, bare in zip(figures.rounds[name], figures.rounds[BARE], strict=True)]
 
 
-def show(console: Console, figures: Figures) -> None:
+def show(console: Console, figures: BenchFigures) -> None:
     """Print the tables."""
     console.print(_throughput(figures))
     console.print(_emergencies(figures))
@@ -47,7 +47,7 @@ def show(console: Console, figures: Figures) -> None:
         console.print(f"left out: {line}", highlight=False)
 
 
-def _throughput(figures: Figures) -> Table:
+def _throughput(figures: BenchFigures) -> Table:
     table = _table("a backlog", "cases/s", "min–max", "of bare", "min–max", "CPU ms/case", "MiB")
     for name, rounds in figures.rounds.items():
         rates, shares = [one.rate for one in rounds], ratios(figures, name)
@@ -64,7 +64,7 @@ def _throughput(figures: Figures) -> Table:
     return table
 
 
-def _emergencies(figures: Figures) -> Table:
+def _emergencies(figures: BenchFigures) -> Table:
     table = _table("emergencies, published to last escalation", "situation", "count", "lost", "p50 s", "p99 s", "max s")
     for (name, situation), found in figures.emergencies.items():
         seconds = (f"{value:.3f}" for value in (found.p50, found.p99, found.worst))
@@ -72,7 +72,7 @@ def _emergencies(figures: Figures) -> Table:
     return table
 
 
-def _processes(figures: Figures) -> Table:
+def _processes(figures: BenchFigures) -> Table:
     table = _table("a case, by process", "CPU µs", "MiB")
     for name, rounds in figures.rounds.items():
         for process in rounds[-1].cpu_s_per_1000:
@@ -86,7 +86,7 @@ def _spent(rounds: Sequence[Throughput], process: str) -> list[float]:
     return [one.cpu_s_per_1000[process] for one in rounds if process in one.cpu_s_per_1000]
 
 
-def _growth(figures: Figures) -> Table:
+def _growth(figures: BenchFigures) -> Table:
     table = _table("growth with", "unit", "at", "slope", "intercept")
     for each in figures.growth:
         points = ", ".join(f"{at:g}: {value:.3g}" for at, value in each.points.items())

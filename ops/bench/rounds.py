@@ -1,4 +1,4 @@
-"""A backlog through one contestant: how many cases a second it finishes, and what each costs."""
+"""Measures a backlog through one contestant: cases per second, and CPU and memory per process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from schemas.events import Lane
 from streams.stages.inference.build import load_predictor
 from streams.stages.inference.stage import MAX_BATCH
 
-#: A contestant that finishes nothing for so long is stuck, or has lost what is missing. Celery hands a dead worker's
-#: tasks to another after the visibility timeout of 30 s, for which it looks every 100 s.
+#: A contestant that finishes nothing for this long is stuck, or has lost the missing cases. Celery hands the tasks of a
+#: dead worker to another after the visibility timeout of 30 s, which it checks every 100 s.
 STUCK_S = 150.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """`rate` in cases a second; CPU in seconds per 1,000 cases and memory (PSS) in MiB, by process."""
+    """`rate` in cases per second; CPU in seconds per 1,000 cases and memory (PSS) in MiB, by process."""
 
     name: str
     rate: float
@@ -30,15 +30,15 @@ class Throughput:
 
     @property
     def cpu_ms(self) -> float:
-        """Milliseconds of processor time a case, all processes."""
+        """Milliseconds of processor time per case, of all processes."""
         return sum(self.cpu_s_per_1000.values())
 
 
 def backlog(contestant: Contestant, stored: Stored, cases: int) -> Throughput:
-    """Start the contestant, let it stand still while `cases` routine cases are published, measure it, stop it.
+    """Start the contestant, suspend it while `cases` routine cases are published, measure it, stop it.
 
-    From when it may begin to its last result: designs that finish cases one by one and designs that take all cases a
-    step further at a time are measured alike. Raises TimeoutError.
+    Measured from when it is resumed to its last result, so that designs which finish cases one by one and designs which
+    take all cases through one step after the other are treated alike. Raises TimeoutError.
     """
     load = [new_case(each, Lane.ROUTINE) for each in stored.repeated(cases)]
     wanted = {case.case_id for case in load}
@@ -46,7 +46,7 @@ def backlog(contestant: Contestant, stored: Stored, cases: int) -> Throughput:
     contestant.start()
     try:
         warm_up(contestant, stored)
-        # Well within the session timeout of its consumers.
+        # Publishing takes much less than the session timeout of its consumers.
         with contestant.paused():
             contestant.publish(load)
             before = contestant.used()
@@ -67,7 +67,7 @@ def backlog(contestant: Contestant, stored: Stored, cases: int) -> Throughput:
 
 
 def warm_up(contestant: Contestant, stored: Stored) -> None:
-    """Wait until a contestant that was just started answers in both lanes, in batches of every size."""
+    """Wait until a contestant that was just started answers in both lanes, with one case and with full batches."""
     for count in (1, 2 * MAX_BATCH[Lane.ROUTINE]):
         cases = [new_case(each, lane) for each in stored.repeated(count) for lane in (Lane.EMERGENCY, Lane.ROUTINE)]
         contestant.publish(cases)
@@ -75,7 +75,8 @@ def warm_up(contestant: Contestant, stored: Stored) -> None:
 
 
 def wait(contestant: Contestant, wanted: Set[UUID]) -> Answered:
-    """What is answered, once all of `wanted` is. Raises TimeoutError when nothing more comes."""
+    """The answered cases, once all of `wanted` are among them. Raises TimeoutError after `STUCK_S` without a new
+    one."""
     done = wait_if_it_comes(contestant, wanted)
     if not wanted <= done.keys():
         raise TimeoutError(f"{contestant.name}: {len(done)} cases, and nothing more for {STUCK_S:.0f} s")
@@ -83,7 +84,7 @@ def wait(contestant: Contestant, wanted: Set[UUID]) -> Answered:
 
 
 def wait_if_it_comes(contestant: Contestant, wanted: Set[UUID]) -> Answered:
-    """What is answered, once all of `wanted` is, or nothing more comes."""
+    """The answered cases, once all of `wanted` are among them or no new one came for `STUCK_S`."""
     best, since = -1, time.monotonic()
     while not wanted <= (done := contestant.answered()).keys():
         if len(done) > best:
@@ -94,7 +95,7 @@ def wait_if_it_comes(contestant: Contestant, wanted: Set[UUID]) -> Answered:
 
 
 def bare_loop(stored: Stored, cases: int) -> Throughput:
-    """Fetching and judging alone, in batches as the stage makes them, one thread, without Kafka."""
+    """Measure fetching and judging alone, in batches as the stage makes them, in one thread, without Kafka."""
     batch = MAX_BATCH[Lane.ROUTINE]
     predictor = load_predictor(None, batch, None)
     predictor.warm_up()

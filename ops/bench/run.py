@@ -19,13 +19,13 @@ from ops.bench.on_kafka import Pipeline, Rival
 from ops.bench.rounds import Throughput, backlog, bare_loop, warm_up
 from ops.system.system import Options, System
 
-#: Pool sizes of Celery that compete; the best is the one to compare with.
+#: Pool sizes with which Celery competes; the pipeline is compared with the best of them.
 CELERY_PROCESSES = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """How much is done. `side` is the width and height of a picture in pixels."""
+class BenchSizes:
+    """The sizes of a run. `side` is the width and height of a picture in pixels."""
 
     rounds: int = 3
     cases: int = 2_500
@@ -37,8 +37,8 @@ class Sizes:
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
-    """What was measured: contestant → one figure a round; (contestant, situation) → latency; growth."""
+class BenchFigures:
+    """What was measured: contestant → one throughput per round; (contestant, situation) → latency; growth."""
 
     rounds: dict[str, list[Throughput]] = field(default_factory=dict)
     emergencies: dict[tuple[str, str], Latency] = field(default_factory=dict)
@@ -46,12 +46,12 @@ class Figures:
     left_out: list[str] = field(default_factory=list)
 
 
-def run(folder: Path, sizes: Sizes, show: Callable[[str], None]) -> Figures:
+def run(folder: Path, sizes: BenchSizes, show: Callable[[str], None]) -> BenchFigures:
     """Measure everything. Raises EmbeddedError, TimeoutError."""
-    # Heat maps are drawn beside the model's work, which no rival does.
+    # No heat maps: drawing them costs processor time, and no rival does it.
     env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
     env["VIGIA_HEAT_MAPS"] = "off"
-    figures = Figures()
+    figures = BenchFigures()
     with ExitStack() as stack:
         system = stack.enter_context(System(Options(run_dir=folder / "run", programs=()), show, env=env))
         show("generating pictures")
@@ -76,7 +76,7 @@ def _on_kafka(system: System, rivals: bool) -> list[Contestant]:
     return ours
 
 
-def _celery(system: System, stack: ExitStack, figures: Figures) -> Sequence[Contestant]:
+def _celery(system: System, stack: ExitStack, figures: BenchFigures) -> Sequence[Contestant]:
     if find_spec("celery") is None or find_spec("redis") is None:
         figures.left_out.append("Celery: not installed (pip install 'vigia-streams[bench]')")
         return ()
@@ -92,7 +92,11 @@ def _celery(system: System, stack: ExitStack, figures: Figures) -> Sequence[Cont
 
 
 def _rounds(
-    figures: Figures, contestants: Sequence[Contestant], stored: Stored, sizes: Sizes, show: Callable[[str], None]
+    figures: BenchFigures,
+    contestants: Sequence[Contestant],
+    stored: Stored,
+    sizes: BenchSizes,
+    show: Callable[[str], None],
 ) -> None:
     for number in range(1, sizes.rounds + 1):
         show(f"round {number} of {sizes.rounds}: bare loop")
@@ -103,7 +107,12 @@ def _rounds(
 
 
 def _emergencies(
-    figures: Figures, contestant: Contestant, victim: str, stored: Stored, sizes: Sizes, show: Callable[[str], None]
+    figures: BenchFigures,
+    contestant: Contestant,
+    victim: str,
+    stored: Stored,
+    sizes: BenchSizes,
+    show: Callable[[str], None],
 ) -> None:
     contestant.listen()
     contestant.start()
@@ -112,7 +121,7 @@ def _emergencies(
         situations: Mapping[str, tuple[int, str | None]] = {
             "idle": (0, None),
             "a worker is killed": (0, victim),
-            # Last: its backlog is left behind.
+            # The last situation, since its backlog remains.
             f"{sizes.waiting} waiting": (sizes.waiting, None),
         }
         for situation, (waiting, kill) in situations.items():
@@ -125,7 +134,9 @@ def _emergencies(
         contestant.close()
 
 
-def _growth(figures: Figures, folder: Path, env: Mapping[str, str], sizes: Sizes, show: Callable[[str], None]) -> None:
+def _growth(
+    figures: BenchFigures, folder: Path, env: Mapping[str, str], sizes: BenchSizes, show: Callable[[str], None]
+) -> None:
     figures.growth.append(growth.with_workers(folder, env, sizes.side, sizes.cases, show))
     with System(Options(run_dir=folder / "growth", programs=()), show, env=env) as system:
         figures.growth.extend(growth.with_pixels(system, max(64, sizes.cases // 4), show))

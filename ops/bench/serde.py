@@ -1,6 +1,6 @@
-"""Microseconds an event costs to write and to read, by record: `python -m ops.bench.serde`.
+"""Measures the microseconds per event of writing and reading, by record: `python -m ops.bench.serde`.
 
-A stage has 200 µs of CPU an event, for reading its input, deciding, writing its output and the audit entry. The events
+A stage has 200 µs of CPU per event, for reading its input, deciding, writing its output and the audit entry. The events
 are of ordinary size: a full context, seven probabilities, three reasons in two languages.
 """
 
@@ -107,12 +107,12 @@ def _measure(event: Record, rounds: int) -> dict[str, float]:
 
 
 def _microseconds(work: Callable[[], object], rounds: int) -> float:
-    # The least of several runs: what else the machine does can only add to it.
+    # The minimum of several runs: other work of the machine can only add to it.
     return min(timeit.repeat(work, number=rounds, repeat=5)) / rounds * 1e6
 
 
 @click.command()
-@click.option("--rounds", default=5000, show_default=True, help="Calls a run; the best of five runs counts.")
+@click.option("--rounds", default=5000, show_default=True, help="Calls per run; the best of five runs counts.")
 @click.option("--json", "as_json", is_flag=True, help="Write the figures as JSON.")
 def main(rounds: int, as_json: bool) -> None:
     """Measure writing and reading of each record."""
@@ -120,7 +120,7 @@ def main(rounds: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures))
         return
-    click.echo(f"Python {platform.python_version()}; microseconds an event, best of 5 × {rounds}")
+    click.echo(f"Python {platform.python_version()}; microseconds per event, best of 5 × {rounds}")
     for name, row in figures.items():
         click.echo(f"{name:16} {row['bytes']:5} bytes   write {row['write_us']:5.1f}   read {row['read_us']:5.1f}")
 

@@ -1,1 +1,1 @@
-"""Proof by damage: a steady flow of cases, a seeded schedule of faults, and a verifier that would notice."""
+"""Chaos campaigns: a steady flow of cases, a seeded schedule of faults, and a verifier of what came out."""

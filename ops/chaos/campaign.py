@@ -1,4 +1,4 @@
-"""A campaign from the first broker's start to the verdict; afterwards nothing is left running."""
+"""Runs a campaign, from the start of the brokers to the verdict; afterwards nothing is left running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inference.predictor import Predictor
 from inference.synthetic.generator import picture
 from ops.chaos.faults import Faults
 from ops.chaos.load import Load
-from ops.chaos.outcome import Outcome, Plan
+from ops.chaos.outcome import CampaignOutcome, CampaignPlan
 from ops.chaos.publishing import Publishing
 from ops.chaos.reader import lag, read_all
 from ops.chaos.recovery import recoveries
@@ -33,21 +33,24 @@ from streams.broker.cluster import Cluster, UnreadableError
 from streams.images.store import ImageStore
 from streams.stages.policy.file import load_policy
 
-#: Distinct pictures: the verifier runs the model once on each, the pipeline on every case.
+#: Distinct pictures. The verifier runs the model once on each of them, the pipeline once per case.
 PICTURES = 42
-#: After the last case the pipeline is at rest when its lag has been near zero for so long (the markers of the last
-#: transactions stay uncounted by any group); it is stuck when its lag stands still for longer than the slowest restart.
+#: After the last case the pipeline is at rest when its lag has been near zero for `QUIET_S` (the markers of the last
+#: transactions lie behind every commit); it is stuck when its lag has not changed for `STUCK_S`, which is longer than
+#: the slowest restart.
 QUIET_S, STUCK_S = 8.0, 75.0
 NEAR_ZERO = 40
 
 
-def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = lambda _: None) -> Outcome:
-    """Run a campaign. `tell` gets lines, `show` what is going on now. Raises EmbeddedError, UnreadableError."""
+def run(
+    plan: CampaignPlan, tell: Callable[[str], None], show: Callable[[str], None] = lambda _: None
+) -> CampaignOutcome:
+    """Run a campaign. `tell` gets lines of a log, `show` the present step. Raises EmbeddedError, UnreadableError."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vigia-chaos-", ignore_cleanup_errors=True) as folder:
         run_dir = plan.keep or Path(folder)
         options = Options(run_dir=run_dir / "run", brokers=plan.brokers, programs=())
-        # Nothing of this user's environment: a campaign breaks only what it has started itself.
+        # Without this user's settings: a campaign must break only what it has started itself.
         env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
         env |= {"XDG_DATA_HOME": str(run_dir), "VIGIA_HEAT_MAPS": "off"}
         show("starting brokers and registry")
@@ -60,16 +63,16 @@ def run(plan: Plan, tell: Callable[[str], None], show: Callable[[str], None] = l
 
 
 def _run(
-    plan: Plan,
+    plan: CampaignPlan,
     system: System,
     workers: Workers,
     tell: Callable[[str], None],
     show: Callable[[str], None],
     started: float,
-) -> Outcome:
+) -> CampaignOutcome:
     settings = system.settings
     serde = Serde(settings.schema_registry_url)
-    # The registry will be away: what is published must not need it.
+    # The registry will be away at times: publishing must not need it.
     serde.warm_up(topics.RECORDS)
     store = ImageStore.from_settings(settings)
     pictures, reference = _reference(store, plan.seed)
@@ -111,7 +114,7 @@ def _run(
         tell(f"the flow of cases ended after {load.published}: {type(load.failure).__name__}")
     restarts = workers.restarts()
     show("reading every topic")
-    # Before the reading, which takes minutes: what is raised meanwhile is not among what is read.
+    # Taken before the reading, which takes minutes: an escalation raised meanwhile is not among the records read.
     until = datetime.now(UTC)
     seen = read_all(settings, serde)
     show(f"verifying {len(seen)} records")
@@ -119,7 +122,7 @@ def _run(
     verdict = verify(sent, seen, reference, limits)
     show("verifying the audit chain")
     audit = Auditor(settings.bootstrap_servers, serde.registry).verify().as_json()
-    return Outcome(
+    return CampaignOutcome(
         plan=plan,
         verdict=verdict,
         audit=audit,
@@ -146,8 +149,8 @@ def _reference(store: ImageStore, seed: int) -> tuple[list[ImageReference], Refe
 
 
 def _settle(waiting: Callable[[], int], patience_s: float) -> bool:
-    """Whether the lag stayed near zero for a while. Markers of transactions keep it a little above, and deadlines that
-    pass keep it moving. False when it stands still higher up, or patience ends."""
+    """Whether the lag came to rest near zero: not at zero, since markers of transactions and deadlines that pass keep
+    it a little above. False when it does not change at a higher value for `STUCK_S`, or after `patience_s`."""
     started = time.monotonic()
     busy_at = moved_at = started
     last = None
@@ -169,13 +172,13 @@ def _settle(waiting: Callable[[], int], patience_s: float) -> bool:
     return False
 
 
-def _progress(plan: Plan, load: Load, done: Sequence[Fault], workers: Workers) -> str:
+def _progress(plan: CampaignPlan, load: Load, done: Sequence[Fault], workers: Workers) -> str:
     last = f", last: {done[-1].kind} ({done[-1].target})" if done else ""
     count = len(workers.names())
     return f"{load.published} of {plan.cases} cases, {len(done)} of {plan.faults} faults{last}, {count} workers"
 
 
 def _unconfirmed(sent: Sequence[Sent]) -> int:
-    """Distinct records of which no try was confirmed."""
+    """How many distinct records were never confirmed, however often they were published."""
     tries = {(one.topic, one.key, one.value) for one in sent}
     return len(tries - {(one.topic, one.key, one.value) for one in sent if one.acked})

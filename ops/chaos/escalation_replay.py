@@ -1,7 +1,8 @@
-"""The escalations of a case, replayed along its audit: the order of the entries is the order in which things happened.
+"""Replays the escalations of a case along its audit entries, and compares what was published with what must be.
 
-Each entry is an assertion about a state machine whose rules are pure functions (streams/clinical/clock.py), so each
-event that was published can be computed: an early, missing, doubled or altered one has no place in the replay.
+The order of the entries is the order in which things happened. Each entry is an assertion about a state machine whose
+rules are pure functions (streams/clinical/clock.py), so every event that was published can be computed: the replay
+reports an early, missing, doubled or altered one.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ class CaseReplay:
                     self._demanded(entry, word, EscalationType(kind))
 
     def finish(self, until: datetime, late_after: timedelta) -> None:
-        """What the gradings and answers demanded and no entry speaks of; deadlines that passed unseen."""
+        """Report demands of gradings and acknowledgements without an audit entry, and deadlines that were overlooked.
+
+        `until`: when the records were read; `late_after`: how long after its deadline an escalation may be raised.
+        """
         for grading_id, seen in self._gradings.items():
             for request in seen.event.escalations:
                 if (grading_id, request.type.value) not in self._met:
@@ -74,9 +78,9 @@ class CaseReplay:
         for ack_id, acks in self._acks.items():
             if ack_id not in self._answered:
                 self._verdict.add(Kind.LOST, f"answer at {where(acks[0])} was never taken")
-        for standing in self._open.values():
-            if not standing.event.synthetic and standing.next_due and standing.next_due + late_after < until:
-                self._verdict.add(Kind.LATE, f"escalation {standing.escalation_id} was never raised")
+        for state in self._open.values():
+            if not state.event.synthetic and state.next_due and state.next_due + late_after < until:
+                self._verdict.add(Kind.LATE, f"escalation {state.escalation_id} was never raised")
 
     def _in_order(self, seen: Seen) -> None:
         if seen.offset < self._reached.get(seen.topic, -1):
@@ -102,26 +106,26 @@ class CaseReplay:
             disclaimer=self._policy.disclaimer,
             raised_at=grading.graded_at,
         )
-        standing = next((each for each in self._open.values() if each.event.type is kind), None)
-        code, result = merge(standing, new, event_id=ids.escalation_event_id)
+        current = next((each for each in self._open.values() if each.event.type is kind), None)
+        code, result = merge(current, new, event_id=ids.escalation_event_id)
         if _WORDS[code] != word:
             self._verdict.add(Kind.WRONG, f"{entry.outcome} where {code.value} was due, for {where(seen)}")
         if code is MergeCode.MERGED:
             return
-        if standing is not None:
-            del self._open[standing.escalation_id]
+        if current is not None:
+            del self._open[current.escalation_id]
         self._open[result.escalation_id] = result
         self._published(result.event)
 
     def _raised(self, entry: AuditEntry) -> None:
         records = self._escalations.get(entry.event_id)
-        standing = self._open.get(UUID(entry.attributes["escalation_id"]))
-        if not records or standing is None:
+        before = self._open.get(UUID(entry.attributes["escalation_id"]))
+        if not records or before is None:
             kind = Kind.LOST if not records else Kind.WRONG
             self._verdict.add(kind, f"{entry.outcome} of event {entry.event_id}: nothing was open, or no record")
             return
         now = records[0].event.raised_at
-        state, events = on_tick(standing, now, event_id=ids.escalation_event_id)
+        state, events = on_tick(before, now, event_id=ids.escalation_event_id)
         if not events:
             self._verdict.add(Kind.WRONG, f"{where(records[0])} was raised before its deadline or after an answer")
             return
@@ -132,7 +136,7 @@ class CaseReplay:
         ack_id = UUID(entry.attributes.get("ack_event_id", str(entry.event_id)))
         found = self._acks.get(ack_id)
         if not found:
-            self._verdict.add(Kind.INVENTED, f"answer {ack_id} in the audit was never given")
+            self._verdict.add(Kind.INVENTED, f"the audit has answer {ack_id}, which nobody published")
             return
         self._answered.add(ack_id)
         ack: AcknowledgementEvent = found[0].event

@@ -1,4 +1,4 @@
-"""Doing what the schedule says: each fault in a thread of its own, so that a pause does not stop the next one."""
+"""Carries out the planned faults, each in a thread of its own, so that a pause does not hold up the next fault."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from ops.chaos.load import Load
-from ops.chaos.schedule import FaultKind, Planned
+from ops.chaos.schedule import FaultKind, PlannedFault
 from ops.chaos.values import Excuse, Fault
 from ops.chaos.workers import STAGES, Workers
 from ops.embedded.errors import EmbeddedError
 from ops.embedded.process import ChildProcess
 from ops.system.system import System
 
-#: Session timeout 6 s, and time for the others to have taken over.
+#: Longer than the session timeout (6 s) and the takeover by the other workers.
 ZOMBIE_S = 9.0
-#: Longer than the broker's session (2 s of three brokers): the others elect new leaders meanwhile.
+#: Longer than the broker's session (2 s in a cluster of three): the others elect new leaders meanwhile.
 BROKER_PAUSE_S = 4.0
 REGISTRY_PAUSE_S = 8.0
 #: Longer than an emergency waits for its picture (5 s), shorter than a routine case does (30 s).
 STORE_AWAY_S = 7.0
-#: An emergency's patience, and a margin: so long after the store came back a dead letter may still speak of it.
+#: How long after the store came back a dead letter may still name it: an emergency waits 5 s for its picture; the rest
+#: is margin.
 STORE_EXCUSED_S = 20.0
 #: A stage never has more workers than there are partitions.
 MOST_WORKERS = 3
@@ -34,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class Faults:
-    """Does planned faults on a running system and remembers when each was."""
+    """Carries out planned faults on a running system, and records when each began and ended."""
 
     def __init__(self, system: System, workers: Workers, load: Load, images: Path, tell: Callable[[str], None]) -> None:
         self.done: list[Fault] = []
@@ -42,15 +43,15 @@ class Faults:
         self._system, self._workers, self._load, self._images, self._tell = system, workers, load, images, tell
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="fault")
         self._end = threading.Event()
-        # One service fault at a time: with two of three brokers away nothing can be written, which is known.
+        # One service fault at a time: with two of three brokers away nothing can be written, as is well known.
         self._service, self._store = threading.Lock(), threading.Lock()
 
-    def start(self, planned: Planned) -> None:
+    def start(self, planned: PlannedFault) -> None:
         """Do a fault in the background."""
         self._pool.submit(self._do, planned)
 
     def finish(self) -> None:
-        """Wait until every fault is over and undone."""
+        """Wait until every fault has ended and its effects are undone."""
         self._pool.shutdown(wait=True)
 
     def cancel(self) -> None:
@@ -58,7 +59,7 @@ class Faults:
         self._end.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _do(self, planned: Planned) -> None:
+    def _do(self, planned: PlannedFault) -> None:
         started = time.time()
         try:
             target = self._act(planned)
@@ -68,7 +69,7 @@ class Faults:
             self.done.append(Fault(kind=planned.kind.value, target=target, start=started, end=time.time()))
             self._tell(f"{planned.kind.value}: {target}")
 
-    def _act(self, planned: Planned) -> str:
+    def _act(self, planned: PlannedFault) -> str:
         match planned.kind:
             case FaultKind.KILL_WORKER:
                 return self._kill_worker(planned.draw)
@@ -131,11 +132,11 @@ class Faults:
             self.excuses.append(Excuse(reason="store_unavailable", start=started, end=time.time() + STORE_EXCUSED_S))
         return f"{STORE_AWAY_S:.0f} s"
 
-    def _scale(self, planned: Planned) -> str:
+    def _scale(self, planned: PlannedFault) -> str:
         program = _pick(STAGES, planned.draw)
         names = self._workers.of(program)
         up = planned.kind is FaultKind.SCALE_UP
-        # Where the bound is reached, the other way: a fault is done, not skipped.
+        # At the bound a worker is removed instead of added, or the other way round: no fault is skipped.
         if (up and len(names) < MOST_WORKERS) or len(names) <= 1:
             return f"{self._workers.add(program)} joins"
         self._workers.remove(names[0])

@@ -1,4 +1,4 @@
-"""The flow of cases: drawn from a seed, published at a steady rate, every record remembered for the verifier."""
+"""The load of a campaign: cases drawn from a seed, published at a steady rate, each kept for the verifier."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from schemas.events import (
 from schemas.serde import Serde
 from streams import topics
 
-#: One case in so many is flagged as an emergency, comes again with another picture, is answered by a person.
+#: One case in this many is flagged as an emergency, is published again with another picture, is answered by a person.
 EMERGENCY_EVERY, AGAIN_EVERY, ANSWERED_EVERY = 10, 8, 3
-#: A person answers after so many later cases: the escalation is there by then, unless something is broken.
+#: A person answers a case after this many later ones: by then its escalation is there, unless something is broken.
 ANSWER_AFTER = 60
 ANSWERED = (EscalationType.EMERGENCY, EscalationType.SPECIALIST_REVIEW, EscalationType.HUMAN_REVIEW)
 
 
 @dataclass(slots=True)
 class Load:
-    """Publishes; one thread draws cases, others may add poison and duplicates."""
+    """Draws and publishes cases. One thread calls `run`; others may call `poison` and `duplicates` meanwhile."""
 
     publishing: Publishing
     serde: Serde
@@ -44,13 +44,13 @@ class Load:
     reference: Reference
     rng: random.Random
     published: int = 0
-    #: What ended the flow before its time; None where nothing did.
+    #: The error that ended `run` early; None when there was none.
     failure: BaseException | None = None
     _answers: list[tuple[int, CaseEvent]] = field(default_factory=list)
     _last: CaseEvent | None = None
 
     def run(self, cases: int, rate: float, stopped: Callable[[], bool]) -> None:
-        """Publish `cases` at `rate` a second; late ones are caught up with, so the rate holds over an interruption."""
+        """Publish `cases` at `rate` per second. After an interruption it catches up, so the mean rate holds."""
         started = time.monotonic()
         try:
             while self.published < cases and not stopped():
@@ -65,7 +65,7 @@ class Load:
             raise
 
     def poison(self, draw: float) -> str:
-        """Publish a record that must go to the dead letters; what it was."""
+        """Publish a record that must become a dead letter; returns what is wrong with it."""
         rng = random.Random(draw)  # noqa: S311 - repeatable on purpose
         case = self._case(Lane.EMERGENCY if draw < 0.3 else Lane.ROUTINE, rng)
         topic = topics.CASES[case.lane]
@@ -86,7 +86,7 @@ class Load:
         return "picture changed"
 
     def duplicates(self, draw: float, count: int = 20) -> str:
-        """Publish records again that were published before, byte by byte."""
+        """Publish again, byte by byte, `count` of the latest cases; returns what was done."""
         recent = self.publishing.recent(2_000)
         known = [one for one in recent if one.topic in topics.CASES.values() and not one.refused]
         start = int(draw * max(1, len(known) - count))
@@ -99,7 +99,7 @@ class Load:
         lane = Lane.EMERGENCY if number % EMERGENCY_EVERY == 0 else Lane.ROUTINE
         case = self._case(lane, self.rng)
         if self._last is not None and number % AGAIN_EVERY == AGAIN_EVERY - 1:
-            # The same case again, with a new picture and event: the order within a case is at stake.
+            # The same case with another picture and event, to test the order within a case.
             case = replace(case, case_id=self._last.case_id, lane=self._last.lane)
         if number % ANSWERED_EVERY == 0 or lane is Lane.EMERGENCY:
             self._answers.append((number + ANSWER_AFTER, case))
@@ -133,7 +133,7 @@ class Load:
 
     def _answer(self, case: CaseEvent) -> None:
         # The escalation's id follows from the case's, so nothing has to be read to answer it. The highest role of the
-        # ladder may answer whatever level it has reached; what is not open is refused, and that is audited too.
+        # ladder may answer at any level. An answer to an escalation that is not open is refused, and audited too.
         grading = self.reference.grading_id(self.reference.inference_id(case))
         kind = self.rng.choice(ANSWERED)
         resolve = self.rng.random() < 0.5

@@ -1,4 +1,4 @@
-"""What a campaign is to do, and what came of it."""
+"""The plan of a campaign and its outcome, with the report as JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ops.chaos.values import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a campaign is."""
+class CampaignPlan:
+    """What a campaign does: its seed, its load, its faults, and the limits that the verifier applies."""
 
     seed: int = 1
     faults: int = 20
@@ -22,7 +22,7 @@ class Plan:
     brokers: int = 3
     workers: int = 2
     late_after_s: float = 60.0
-    #: Publishing ends after so long, however many cases are out.
+    #: Publishing ends after this long, even when fewer cases were published.
     duration_s: float = 3_600.0
     #: How long the pipeline may take to come to rest afterwards.
     settle_s: float = 300.0
@@ -31,10 +31,10 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of it."""
+class CampaignOutcome:
+    """What a campaign measured, and the verdicts of the chaos verifier and of the audit's own verification."""
 
-    plan: Plan
+    plan: CampaignPlan
     verdict: Verdict
     audit: dict[str, Any]
     recoveries: Sequence[Recovery]
@@ -43,10 +43,10 @@ class Outcome:
     seconds: float
     restarts: int
     settled: bool
-    #: Distinct records that no broker confirmed, and how often the flow's producer met a fatal error and was replaced.
+    #: Distinct records that no broker confirmed, and how often the load's producer was replaced after a fatal error.
     unconfirmed: int
     producers_replaced: int
-    #: Whether the flow went on to its planned end.
+    #: Whether the load ran to its planned end.
     flowed: bool
 
     @property
@@ -55,7 +55,7 @@ class Outcome:
         return self.verdict.clean and bool(self.audit.get("clean")) and self.settled and self.flowed and self.cases > 0
 
     def as_json(self) -> dict[str, Any]:
-        """The report."""
+        """The report in plain values."""
         waits = [each.seconds for each in self.recoveries if each.cases]
         kinds = sorted({each.fault.kind for each in self.recoveries})
         of_kind = {kind: [r.seconds for r in self.recoveries if r.fault.kind == kind] for kind in kinds}

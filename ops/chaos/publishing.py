@@ -1,4 +1,4 @@
-"""Publishing as a careful producer does it: every record is published again until a broker confirms it."""
+"""A producer that publishes every record again until a broker confirms it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 
 
 class Publishing:
-    """Remembers every record for the verifier, one entry a try. Safe to use from several threads.
+    """Publishes records and keeps each for the verifier, one entry per attempt. Safe to use from several threads.
 
-    An idempotent producer that met a fatal error (its broker forgot its sequence) takes nothing any more: it is
-    replaced, and what it had not confirmed is published by the next one.
+    An idempotent producer that met a fatal error (its broker forgot its sequence) takes no more records: it is
+    replaced, and the next one publishes what it had not confirmed.
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -33,7 +33,8 @@ class Publishing:
         self.replaced = 0
 
     def publish(self, one: Sent) -> None:
-        """Hand a record to the client; waits where its queue is full. Raises KafkaException for what none takes."""
+        """Hand a record to the client; waits while its queue is full. Raises KafkaException for a record that no
+        producer would take."""
         with self._lock:
             at = len(self._sent)
             self._sent.append(one)
@@ -45,7 +46,7 @@ class Publishing:
             except BufferError:
                 producer.poll(0.1)
             except KafkaException as error:
-                # Only a producer that is broken for good says so; anything else is a mistake of ours.
+                # A fatal error concerns this producer and not the record; any other error is a mistake of ours.
                 if not error.args[0].fatal() and error.args[0].code() != KafkaError._FATAL:
                     raise
                 self._replace(producer)
@@ -53,13 +54,13 @@ class Publishing:
                 return
 
     def poll(self, timeout_s: float) -> None:
-        """Serve confirmations for so long, and publish again what was refused."""
+        """Serve delivery reports for `timeout_s`, and publish again what was refused."""
         self._producer.poll(timeout_s)
         while self._again:
             self.publish(self._again.popleft())
 
     def finish(self, timeout_s: float) -> list[Sent]:
-        """Every try, in order, with whether it was confirmed. What is not confirmed in time stays in doubt."""
+        """Every attempt, in order, with whether it was confirmed; waits at most `timeout_s` for confirmations."""
         deadline = time.monotonic() + timeout_s
         while (self._producer.flush(1.0) or self._again) and time.monotonic() < deadline:
             self.poll(0)
@@ -67,13 +68,13 @@ class Publishing:
             return [replace(one, acked=ok) for one, ok in zip(self._sent, self._acked, strict=True)]
 
     def recent(self, count: int) -> list[Sent]:
-        """The last records handed over."""
+        """The last `count` records handed over."""
         with self._lock:
             return self._sent[-count:]
 
     def _delivered(self, at: int, error: Any, message: Any) -> None:
         self._acked[at] = error is None
-        # Poison is not published again: in doubt, it may come once, but two dead letters of it would be two cases.
+        # Poison is not published again: an unconfirmed one may be on the topic, and two copies would be two cases.
         if error is not None and not self._sent[at].refused:
             self._again.append(self._sent[at])
 
@@ -83,7 +84,7 @@ class Publishing:
                 return
             self._producer = self._open()
             self.replaced += 1
-        # Its confirmations, and the refusal of what it still held, arrive through `_delivered`.
+        # Its delivery reports, and the refusal of what it still held, arrive through `_delivered`.
         broken.purge()
         broken.flush(5)
 

@@ -1,4 +1,4 @@
-"""Every committed record of every topic that the verifier looks at."""
+"""Reads every committed record of every topic that the verifier checks, and the lag of the stages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ READ = tuple(topic for topic in topics.ALL if topic.record is not None or topic.
 def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] = lambda _: None) -> list[Seen]:
     """The records, read_committed, up to what is written now. Raises UnreadableError."""
     cluster = Cluster(settings.bootstrap_servers)
-    places = [(topic.name, number) for topic in READ for number in range(settings.partitions)]
-    ends = cluster.written_ends(places)
+    partitions = [(topic.name, partition) for topic in READ for partition in range(settings.partitions)]
+    ends = cluster.written_ends(partitions)
     cluster.wait_until_committed(ends)
     seen: list[Seen] = []
-    for chunk in cluster.read(spans(cluster.starts(places), ends), progress):
+    for chunk in cluster.read(spans(cluster.starts(partitions), ends), progress):
         for message in chunk:
             value = message.value()
             event = None
@@ -30,7 +30,7 @@ def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] =
                 try:
                     event = serde.decode(value)
                 except ContractError:
-                    # Poison of the campaign; on a topic that the pipeline writes, the verifier reports it.
+                    # Poison of the campaign. On a topic that the pipeline writes, the verifier reports it.
                     event = None
             seen.append(
                 Seen(
@@ -48,7 +48,7 @@ def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] =
 
 
 def lag(settings: Settings, cluster: Cluster) -> int:
-    """Inputs that no stage has read past yet, over all groups; counts markers of transactions once at rest."""
+    """Offsets of input topics that their group has not committed, over all groups; includes transaction markers."""
     waiting = 0
     for stage in STAGES:
         places = [(topic, number) for topic in stage.answers for number in range(settings.partitions)]

@@ -1,4 +1,4 @@
-"""How long the longest-waiting case waited because of each fault."""
+"""Recovery times: how long the longest-waiting case waited because of each fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams import topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """Seconds; `cases` counts those that felt the fault."""
+    """The recovery from one fault in seconds; `cases` counts the cases that felt it."""
 
     fault: Fault
     seconds: float
@@ -22,9 +22,9 @@ class Recovery:
 def recoveries(faults: Sequence[Fault], seen: Sequence[Seen]) -> list[Recovery]:
     """The recovery of each fault, in the order of their start.
 
-    A case feels a fault when it was on its way at its start, or was published before the next fault began. The
-    recovery is the longest wait of those, counted from the fault (or from the case's publishing, where that is later)
-    to when its first decision was written. What the fault before has left waiting counts too.
+    A case feels a fault when it was undecided at the fault's start, or was published before the next fault began. The
+    recovery is the longest wait of these cases, counted from the fault's start (or from the case's publishing, where
+    that is later) to when its first decision was written. Cases that the fault before left waiting count too.
     """
     waits: dict[bytes, tuple[float, float]] = {}
     for record in seen:

@@ -1,6 +1,6 @@
-"""What must come out, computed from what went in by pure functions: the reference that the pipeline is held against.
+"""Computes the events that the pipeline must publish for an input: the reference that the verifier compares with.
 
-Only times that the pipeline takes from its clock are read from its own records; everything else is computed anew.
+Pure functions of the inputs. Only the times that the pipeline takes from its clock are taken from its own records.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from streams.stages.grading.events import grading_event
 from streams.stages.grading.quarantine import Quarantine
 from streams.topics import CASES
 
-#: SHA-256 (hex) of a picture → what the model says of it.
+#: SHA-256 (hex) of a picture → what the model says about it.
 Predict = Callable[[str], ModelFinding | ImageProblem]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """The model and the policy in force."""
+    """The expected events under one model version and one policy."""
 
     predict: Predict
     model_version: str
@@ -51,7 +51,7 @@ class Reference:
         return ids.derived_id(inference_id, "grading", f"{self.policy.version}+{self.policy.hash[:12]}")
 
     def inference(self, case: CaseEvent, got: InferenceEvent) -> InferenceEvent:
-        """The inference on a case; clock times and the picture that explains are those of `got`."""
+        """The inference on a case; clock times and the heat map are those of `got`."""
         said = self.predict(case.image.sha256)
         assert isinstance(said, ModelFinding), "a picture that is none goes to the dead letters"
         return InferenceEvent(
@@ -100,7 +100,7 @@ class Reference:
         )
 
     def quarantine(self, raw: RawRecord, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:
-        """What asks people to look at an input that went to the dead letters."""
+        """The grading that asks people to look at an input which became a dead letter."""
         lane = next(lane for lane, topic in CASES.items() if topic == raw.topic)
         asked = Quarantine(self.policy).grading(raw, case, InputProblem(reason=reason, detail=""), lane)
         return asked if got is None else replace(asked, graded_at=got.graded_at)

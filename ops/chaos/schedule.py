@@ -1,4 +1,4 @@
-"""Which fault comes when: drawn from a seed, so that a campaign can be run again."""
+"""The schedule of faults of a campaign, drawn from a seed, so that a campaign can be repeated."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from enum import StrEnum
 
 
 class FaultKind(StrEnum):
-    """What is done."""
+    """The kinds of faults."""
 
     KILL_WORKER = "kill worker"
     """SIGKILL; a supervisor starts it again."""
     PAUSE_WORKER = "pause worker"
-    """SIGSTOP for longer than the session timeout, then SIGCONT: a zombie that must not write."""
+    """SIGSTOP for longer than the session timeout, then SIGCONT: a worker that was replaced and must not write."""
     KILL_BROKER = "kill broker"
     PAUSE_BROKER = "pause broker"
     PAUSE_REGISTRY = "pause registry"
@@ -27,7 +27,7 @@ class FaultKind(StrEnum):
     RESTART_ALL = "restart everything"
 
 
-#: How often each comes, relative to the others.
+#: How often each kind is drawn, relative to the others.
 WEIGHTS: Mapping[FaultKind, int] = {
     FaultKind.KILL_WORKER: 30,
     FaultKind.PAUSE_WORKER: 8,
@@ -45,26 +45,27 @@ WEIGHTS: Mapping[FaultKind, int] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A fault to do. `at` is the share (0–1) of the cases published by then; `draw` chooses its target."""
+class PlannedFault:
+    """A planned fault. `at` is the share (0–1) of the cases published by then; `draw` (0–1) chooses its target."""
 
     at: float
     kind: FaultKind
     draw: float
 
 
-def schedule(seed: int, faults: int) -> list[Planned]:
-    """`faults` of them, evenly over the flow with some jitter; the first ones are one of each kind, shuffled."""
+def schedule(seed: int, faults: int) -> list[PlannedFault]:
+    """`faults` planned faults, spread evenly over the load with some jitter; each kind at least once if there is
+    room."""
     rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
     first = list(FaultKind)
     rng.shuffle(first)
-    # A short campaign is to kill and pause, whatever else it has room for.
+    # A short campaign kills and pauses first, then does whatever else it has room for.
     first.sort(key=lambda kind: kind not in (FaultKind.KILL_WORKER, FaultKind.PAUSE_WORKER, FaultKind.KILL_BROKER))
     kinds = first[:faults]
     kinds += rng.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=faults - len(kinds))
     rng.shuffle(kinds)
     step = 0.94 / max(1, faults)
     return [
-        Planned(at=0.03 + step * (number + rng.random() * 0.6), kind=kind, draw=rng.random())
+        PlannedFault(at=0.03 + step * (number + rng.random() * 0.6), kind=kind, draw=rng.random())
         for number, kind in enumerate(kinds)
     ]

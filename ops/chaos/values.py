@@ -1,4 +1,4 @@
-"""What a campaign knows: what was sent, what came out, what was broken when, and what the verifier found."""
+"""The values of a campaign: records sent and read, faults and their times, and the verdict."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-#: Findings kept with their text; of more only the number is kept.
+#: Findings kept with their text; further ones are only counted.
 FINDINGS_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A record that was published. `event` is None where its bytes are no event."""
+    """A record that was published. `event` is None when its bytes encode no event."""
 
     topic: str
     key: bytes
     value: bytes
     event: Any = None
-    #: False where the broker never confirmed: it may be on the topic or not, and both are in order.
+    #: False when the broker never confirmed it: the record may be on the topic or not, and both are correct.
     acked: bool = True
-    #: Reason codes of which a dead letter must name one; empty for what must be processed.
+    #: Reason codes of which its dead letter must name one; empty when the record must be processed.
     refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A committed record. `event` is None for dead letters and for what is no event."""
+    """A committed record. `event` is None for dead letters and for bytes that encode no event."""
 
     topic: str
     partition: int
@@ -47,7 +47,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excuse:
-    """A time (epoch seconds) in which cases may go to people because a dependency was away."""
+    """A period (epoch seconds) in which cases may go to people because a dependency was away."""
 
     reason: str
     start: float
@@ -56,7 +56,7 @@ class Excuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A fault that was done: `start` and `end` in epoch seconds (equal for what takes no time)."""
+    """A fault that was carried out; `start` and `end` in epoch seconds (equal for an instantaneous one)."""
 
     kind: str
     target: str
@@ -65,29 +65,29 @@ class Fault:
 
 
 class Kind(StrEnum):
-    """What can be wrong."""
+    """The kinds of findings."""
 
     LOST = "lost"
-    """Something that must have come out did not."""
+    """A record that must have been written was not."""
     DUPLICATED = "duplicated"
     """One decision was written twice."""
     WRONG = "wrong"
-    """What came out is not what the inputs demand."""
+    """A record differs from what its inputs demand."""
     DISORDERED = "out_of_order"
     """Results of one case are not in the order of its inputs."""
     INVENTED = "invented"
-    """Something came out that nothing went in for."""
+    """A record without an input that demands it."""
     UNAUDITED = "unaudited"
     """A record without its audit entry."""
     BROKEN_LINK = "broken_link"
     """An audit entry whose hashes do not lead to its record or to that record's cause."""
     LATE = "late"
-    """An escalation, or its raising after a missed deadline, came later than the limit."""
+    """An escalation, or its next level after a missed deadline, came later than the limit."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What the verifier found; `counted` is in order and only counted."""
+    """The verifier's findings by kind; `counted` is what is correct and only counted."""
 
     counts: Counter[Kind] = field(default_factory=Counter)
     counted: Counter[str] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ class Verdict:
         return not self.counts
 
     def as_json(self) -> dict[str, Any]:
-        """For the report; every kind is named, also at zero."""
+        """The verdict in plain values; every kind is named, also at zero."""
         return {
             "clean": self.clean,
             "counts": {kind.value: self.counts[kind] for kind in Kind},
@@ -115,5 +115,5 @@ class Verdict:
 
 
 def where(seen: Seen) -> str:
-    """A record's place for a finding."""
+    """A record's topic, partition and offset, as text for a finding."""
     return f"{seen.topic}[{seen.partition}]@{seen.offset}"

@@ -1,4 +1,4 @@
-"""Workers that a campaign may add, take away, kill and stop, each kept running by a supervisor of its own."""
+"""The workers of a campaign: added, removed, signalled; each is restarted by a supervisor of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from ops.embedded.process import ChildProcess
 from ops.system.programs import WORKERS, Program
-from ops.system.supervisor import State, Supervisor
+from ops.system.supervisor import ProcessState, Supervisor
 from ops.system.system import WORKER_GRACE_S
 
 STAGES: tuple[Program, ...] = WORKERS
 
 
 class Workers:
-    """All workers. Safe to call from the threads of several faults."""
+    """All workers of a campaign. Thread-safe: several faults call it at the same time."""
 
     def __init__(self, run_dir: Path, environment: Mapping[str, str], tell: Callable[[str], None]) -> None:
         self._run_dir, self._tell = run_dir, tell
@@ -29,7 +29,7 @@ class Workers:
         self._started = 0
 
     def add(self, program: Program) -> str:
-        """One more worker of a stage; its name."""
+        """Start one more worker of a stage; returns its name."""
         with self._lock:
             self._started += 1
             name = f"{program.name}-{self._started}"
@@ -46,18 +46,18 @@ class Workers:
             return name
 
     def remove(self, name: str) -> None:
-        """Let one go gracefully."""
+        """Stop a worker gracefully, for good."""
         with self._lock:
             _, _, supervisor = self._running.pop(name)
         supervisor.stop()
 
     def names(self) -> list[str]:
-        """Every worker, oldest first."""
+        """The names of all workers, oldest first."""
         with self._lock:
             return list(self._running)
 
     def of(self, program: Program) -> list[str]:
-        """The workers of a stage, oldest first."""
+        """The names of a stage's workers, oldest first."""
         with self._lock:
             return [name for name, (its, _, _) in self._running.items() if its is program]
 
@@ -67,7 +67,7 @@ class Workers:
             if name not in self._running:
                 return False
             status = self._running[name][2].statuses()[0]
-        if status.state is not State.RUNNING or status.pid is None:
+        if status.state is not ProcessState.RUNNING or status.pid is None:
             return False
         with suppress(ProcessLookupError):
             os.kill(status.pid, number)
@@ -75,7 +75,7 @@ class Workers:
         return False
 
     def restarts(self) -> int:
-        """How often workers were started again."""
+        """How often workers were restarted."""
         with self._lock:
             return sum(supervisor.statuses()[0].restarts for _, _, supervisor in self._running.values())
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from ops.bench import report
-from ops.bench.run import Figures, Sizes, run
+from ops.bench.run import BenchFigures, BenchSizes, run
 from ops.embedded import EmbeddedError
 from ops.system import stopping
 
@@ -42,7 +42,7 @@ def command(
     Starts a broker, a registry, a Redis and workers of its own in a temporary folder; nothing is left.
     """
     console = Console()
-    sizes = Sizes(
+    sizes = BenchSizes(
         rounds=rounds,
         cases=cases,
         emergencies=emergencies,
@@ -67,7 +67,7 @@ def command(
         json_file.write_text(json.dumps(report.as_json(figures, sizes), indent=1) + "\n", encoding="utf-8")
 
 
-def _with_progress(console: Console, folder: Path, sizes: Sizes) -> Figures:
+def _with_progress(console: Console, folder: Path, sizes: BenchSizes) -> BenchFigures:
     if console.is_terminal:
         with console.status("starting") as status:
             return run(folder, sizes, status.update)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.chaos.campaign import run
-from ops.chaos.outcome import Outcome, Plan
+from ops.chaos.outcome import CampaignOutcome, CampaignPlan
 from ops.embedded import EmbeddedError
 from ops.system import stopping
 from streams.broker.cluster import UnreadableError
@@ -49,7 +49,7 @@ def command(
     Starts brokers, registry and workers of its own in a temporary folder; nothing else is touched, and nothing is
     left. Exit code 0: nothing was lost, doubled, wrong, out of order, invented, unaudited or late; 1: something was.
     """
-    plan = Plan(
+    plan = CampaignPlan(
         seed=seed,
         faults=faults,
         cases=cases,
@@ -74,7 +74,7 @@ def command(
     raise SystemExit(0 if outcome.clean else 1)
 
 
-def _with_progress(plan: Plan, console: Console) -> Outcome:
+def _with_progress(plan: CampaignPlan, console: Console) -> CampaignOutcome:
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
@@ -91,7 +91,7 @@ def _with_progress(plan: Plan, console: Console) -> Outcome:
     return run(plan, tell, show)
 
 
-def _print(outcome: Outcome, console: Console) -> None:
+def _print(outcome: CampaignOutcome, console: Console) -> None:
     report: dict[str, Any] = outcome.as_json()
     table = Table("verdict", "count", box=None, pad_edge=False)
     for name, count in report["verdict"]["counts"].items():

@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from ops.demo.folder import FolderError, own_folder
+from ops.demo.folder import DemoFolderError, own_folder
 from ops.demo.run import Demo
 from ops.demo.scenario import drawing
 from ops.embedded import EmbeddedError
@@ -82,7 +82,7 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
     except (
         AlreadyRunningError,
         EmbeddedError,
-        FolderError,
+        DemoFolderError,
         TopicsError,
         ContractError,
         SettingsError,

@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from ops.lag.client import BrokerAwayError
-from ops.lag.evaluator import State
-from ops.lag.figures import Figures
+from ops.lag.evaluator import LagState
+from ops.lag.figures import LagFigures
 from ops.lag.monitor import LagMonitor
 from ops.lag.table import as_mapping, as_table
 from ops.system.connect import broker_address
@@ -47,11 +47,11 @@ def command(topics: str, groups: str, partitions: bool, watch_for: float, within
         click.echo(json.dumps([as_mapping(lag) for lag in figures.lags], indent=2))
     else:
         _print(figures, partitions)
-    if any(lag.state in (State.STALLED, State.STOPPED) for lag in figures.lags):
+    if any(lag.state in (LagState.STALLED, LagState.STOPPED) for lag in figures.lags):
         raise click.exceptions.Exit(1)
 
 
-def _measure(monitor: LagMonitor, watch_for: float, within: float) -> Figures:
+def _measure(monitor: LagMonitor, watch_for: float, within: float) -> LagFigures:
     console = Console(stderr=True)
     with console.status("asking the broker") as status:
         figures = monitor.settle(within, lambda f: status.update(f"counting: {f.uncounted} offsets to go"))
@@ -62,7 +62,7 @@ def _measure(monitor: LagMonitor, watch_for: float, within: float) -> Figures:
     return figures
 
 
-def _print(figures: Figures, partitions: bool) -> None:
+def _print(figures: LagFigures, partitions: bool) -> None:
     console = Console()
     if not figures.lags:
         console.print("No consumer group has anything to do with these topics.")

@@ -20,7 +20,7 @@ from ops.system import stopping
 from ops.system.context import RUN_FILE, AlreadyRunningError, default_run_dir
 from ops.system.health import Health, HealthProbe
 from ops.system.programs import CANARY, PROGRAMS, optional_workers
-from ops.system.supervisor import State
+from ops.system.supervisor import ProcessState
 from ops.system.system import Options, System
 from schemas.errors import ContractError
 from streams.broker.topic_admin import TopicsError
@@ -151,7 +151,7 @@ def _table(healths: Sequence[Health], workers: Collection[str]) -> Table:
 
 
 def _state(health: Health, *, is_worker: bool) -> str:
-    if health.status.state is not State.RUNNING:
+    if health.status.state is not ProcessState.RUNNING:
         return f"[red]{health.status.state.value}[/red]"
     if is_worker and not health.partitions:
         return "[yellow]starting[/yellow]"

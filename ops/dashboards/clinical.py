@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from ops.dashboards.house import PER_SECOND, RECORDS, SECONDS, SHARE, Query, bars, lines, number, page
+from ops.dashboards.panels import PER_SECOND, RECORDS, SECONDS, SHARE, Query, bars, lines, number, page
 
 
 def clinical() -> dashboard.Dashboard:
-    """Patients, not machines. Synthetic cases are in none of these figures."""
+    """The page about patients. Synthetic cases are in none of its figures."""
     return (
         page(
             "Vigía · Clinical", "vigia-clinical", "Who waits for an answer, what was decided, what the model declines."

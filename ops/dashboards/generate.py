@@ -1,4 +1,4 @@
-"""From the code to the JSON files that Grafana is provisioned with."""
+"""Writes the JSON files with which Grafana is provisioned, and lists their panels and queries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_all(folder: Path = FOLDER) -> None:
 
 
 def panels(name: str) -> Iterator[Mapping[str, Any]]:
-    """Every panel of a dashboard that asks for something, as Grafana sees it."""
+    """Every panel of a dashboard that has a query, as in its JSON."""
     for panel in json.loads(render(name))["panels"]:
         for inner in (panel, *panel.get("panels", ())):
             if inner.get("targets"):

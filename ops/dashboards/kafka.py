@@ -1,14 +1,14 @@
-"""Broker and consumers: the page for whoever runs Kafka, with every group that reads, ours or not."""
+"""The page about broker and consumers, for whoever runs Kafka: every consumer group, of this pipeline or not."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from ops.dashboards.house import PER_SECOND, RECORDS, SECONDS, Query, bars, lines, number, page, states
+from ops.dashboards.panels import PER_SECOND, RECORDS, SECONDS, Query, bars, lines, number, page, states
 
 
 def kafka() -> dashboard.Dashboard:
-    """Offsets, lags, replicas, and how good the figures themselves are."""
+    """Offsets, lags, replicas, and the age of the figures themselves."""
     return (
         page("Vigía · Kafka and consumers", "vigia-kafka", "Offsets, lags and replicas, of every group and topic.")
         .with_row(dashboard.Row("Cluster"))
@@ -76,7 +76,7 @@ def kafka() -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
-                "Read a second",
+                "Read per second",
                 (Query("group_topic:vigia_records_out:per_second", "{{consumergroup}} · {{topic}}"),),
                 PER_SECOND,
                 "Records that each group finishes.",
@@ -96,7 +96,7 @@ def kafka() -> dashboard.Dashboard:
         .with_row(dashboard.Row("Topics"))
         .with_panel(
             lines(
-                "Written a second",
+                "Written per second",
                 (Query("sum by (topic) (rate(kafka_topic_partition_current_offset[1m]))", "{{topic}}"),),
                 PER_SECOND,
                 "Offsets: transaction markers are among them.",

@@ -1,10 +1,10 @@
-"""Overview: is anyone waiting, where, and how long? Read from the top, in ten seconds."""
+"""The overview page: is anyone waiting, where, and how long? It reads from top to bottom in ten seconds."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from ops.dashboards.house import PER_SECOND, RECORDS, SECONDS, Query, bars, lines, number, page, states
+from ops.dashboards.panels import PER_SECOND, RECORDS, SECONDS, Query, bars, lines, number, page, states
 
 OURS = 'consumergroup=~"vigia-.+"'
 
@@ -127,7 +127,7 @@ def overview() -> dashboard.Dashboard:
                 "Throughput",
                 (Query("stage:vigia_records_in:rate1m", "{{stage}}"),),
                 PER_SECOND,
-                "Records that each stage works off a second.",
+                "Records per second that each stage processes.",
             )
         )
     )

@@ -1,11 +1,14 @@
-"""A page a stage: what comes in, what waits, where the time goes, what went wrong. The stage is chosen at the top."""
+"""The page about one stage: what comes in, what waits, where the time goes, what went wrong.
+
+The stage is chosen at the top of the page.
+"""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from ops.dashboards.house import BYTES, DATASOURCE, PER_SECOND, RECORDS, SECONDS, Query, lines, number, page, states
+from ops.dashboards.panels import BYTES, DATASOURCE, PER_SECOND, RECORDS, SECONDS, Query, lines, number, page, states
 
 #: The stage's consumer group is `vigia-` and its name.
 GROUP = 'consumergroup="vigia-$stage"'
@@ -24,7 +27,7 @@ def _quantiles(metric: str, labels: str, legend: str = "") -> tuple[Query, ...]:
 
 
 def stage() -> dashboard.Dashboard:
-    """One stage."""
+    """The page about the chosen stage."""
     chosen = (
         dashboard.QueryVariable("stage")
         .label("Stage")

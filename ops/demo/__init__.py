@@ -1,1 +1,1 @@
-"""`vigia demo`: the main job on real services, from generated pictures to escalations, checked to the last input."""
+"""`vigia demo`: the pipeline on real services, from generated pictures to escalations; every input is checked."""

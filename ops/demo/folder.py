@@ -1,4 +1,4 @@
-"""A run folder of the demo's own: emptied at the start, and never anybody else's."""
+"""The run folder of a demo: emptied at its start, and never a folder that holds anything else."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import IO
 
 from ops.system.context import LOCK_FILE
 
-#: Says that a folder is a demo's and may be emptied; locked for as long as the demo runs.
+#: A file that marks a folder as a demo's, which may be emptied; locked for as long as the demo runs.
 MARKER = "demo.lock"
-#: Demos of one user at the same time, each in a folder of its own, before one has to be chosen.
+#: How many demos of one user find a folder by themselves at the same time; further ones need --run-dir.
 AT_ONCE = 9
 
 
-class FolderError(RuntimeError):
-    """The folder is in use, or holds what is not a demo's."""
+class DemoFolderError(RuntimeError):
+    """The folder is in use, or holds something that is not a demo's."""
 
 
 @contextmanager
 def own_folder(chosen: Path | None, usual: Path) -> Iterator[Path]:
-    """An empty folder for as long as the block lasts; what lies in it afterwards stays until the next demo.
+    """An empty folder for as long as the block lasts; its contents stay until the next demo.
 
     `chosen` must be new, empty, or an earlier demo's; else the first free one of `usual`, `usual-2`, … is taken.
-    Raises FolderError.
+    Raises DemoFolderError.
     """
     if chosen is not None:
         folder, lock = chosen, _claim(chosen)
@@ -46,16 +46,16 @@ def _first_free(usual: Path) -> tuple[Path, IO[str]]:
         folder = usual if number == 1 else usual.with_name(f"{usual.name}-{number}")
         try:
             return folder, _claim(folder)
-        except FolderError:
+        except DemoFolderError:
             continue
-    raise FolderError(f"{usual} and {AT_ONCE - 1} more like it are in use; choose a folder with --run-dir")
+    raise DemoFolderError(f"{usual} and {AT_ONCE - 1} more like it are in use; choose a folder with --run-dir")
 
 
 def _claim(folder: Path) -> IO[str]:
     """The open, locked marker of a folder that nobody else uses."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (folder / MARKER).exists() and any(folder.iterdir()):
-        raise FolderError(f"{folder} holds something that is not a demo's; choose another --run-dir")
+        raise DemoFolderError(f"{folder} holds something that is not a demo's; choose another --run-dir")
     lock = (folder / MARKER).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,5 +65,5 @@ def _claim(folder: Path) -> IO[str]:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise FolderError(f"another vigia works in {folder}; give this one a --run-dir of its own") from None
+        raise DemoFolderError(f"another vigia works in {folder}; give this one a --run-dir of its own") from None
     return lock

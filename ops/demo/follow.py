@@ -1,4 +1,4 @@
-"""Reads what the pipeline publishes, as any subscriber would, and sorts it by case."""
+"""Reads the pipeline's topics as any subscriber would, and groups what was published by case."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from streams.settings import Settings
 
 @dataclass(slots=True)
 class Story:
-    """Everything published about one case, in the order of reading."""
+    """All events about one case, in the order of reading."""
 
     cases: list[CaseEvent] = field(default_factory=list)
     inferences: list[InferenceEvent] = field(default_factory=list)
@@ -35,12 +35,12 @@ class Story:
     escalations: list[EscalationEvent] = field(default_factory=list)
     audit: list[AuditEntry] = field(default_factory=list)
     dead_letters: int = 0
-    #: Seconds since the epoch at which the broker's log had the newest escalation at level 0.
+    #: When the broker wrote the newest escalation of level 0 (seconds since the epoch).
     escalated_at: float | None = None
 
 
 class Follower:
-    """A read_committed reader of all topics, in a thread, without a group: it takes nothing from anybody."""
+    """A read_committed reader of all topics, in a thread; it joins no consumer group and commits nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self.stories: dict[UUID, Story] = {}
@@ -58,7 +58,7 @@ class Follower:
         )
         names = [topic.name for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS]
         self._consumer.assign(
-            [TopicPartition(name, number, OFFSET_BEGINNING) for name in names for number in range(settings.partitions)]
+            [TopicPartition(name, part, OFFSET_BEGINNING) for name in names for part in range(settings.partitions)]
         )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)

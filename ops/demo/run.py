@@ -1,4 +1,4 @@
-"""The demo from start to end, over a system that is running."""
+"""Runs the demo on a running system: publish, watch, answer one emergency, check every input."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.console import Console
 from ops.demo import show
 from ops.demo.follow import Follower, Story
 from ops.demo.reconcile import Published, complete, reconcile
-from ops.demo.scenario import Kind, Planned
-from ops.demo.view import Inputs, View
+from ops.demo.scenario import InputKind, PlannedInput
+from ops.demo.view import Inputs, ProgressView
 from ops.system.system import System
 from schemas.events import EscalationEvent, EscalationType
 from schemas.registry import Registry
@@ -23,37 +23,37 @@ from streams.client import CaseProducer
 from streams.client.acknowledge import Acknowledger
 from streams.pipeline import ANSWERED_BY
 
-#: The whole demo's patience, from the last input published. Workers that are still starting need most of it.
+#: Seconds from the last input published until all must be complete. Workers that are still starting need most of them.
 COMPLETE_WITHIN_S = 180.0
 TAKEN_UP_WITHIN_S = 30.0
-#: Before a person, the first pictures come one by one, slowly enough to be followed; the others all at once, so that
-#: the emergencies find somebody to overtake.
+#: On a terminal the first pictures are published one by one, slowly enough to be followed; the others all at once, so
+#: that there are routine cases for the emergencies to overtake.
 PACED = 10
 PACE_S = 0.3
 
 
 class Demo:
-    """Publishes, watches, answers one emergency, and holds every input against its outcome."""
+    """Publishes, watches, answers one emergency, and compares every input with its outcome."""
 
-    def __init__(self, system: System, console: Console, planned: Sequence[Planned]) -> None:
+    def __init__(self, system: System, console: Console, planned: Sequence[PlannedInput]) -> None:
         self._system = system
         self._console = console
         self._planned = planned
-        #: The case to look at afterwards, once one was answered.
+        #: The case whose escalation was acknowledged; None before, or when there was none.
         self.answered: UUID | None = None
-        #: When the broker had each case, in seconds since the epoch.
+        #: When the broker confirmed each case, in seconds since the epoch.
         self._started: dict[UUID, float] = {}
 
     def run(self) -> list[str]:
         """What went wrong, one line each; empty when everything reconciles."""
         with Follower(self._system.settings) as follower:
             inputs: Inputs = []
-            with View(self._console, follower, len(self._planned), inputs) as look:
+            with ProgressView(self._console, follower, len(self._planned), inputs) as look:
                 self._publish(inputs, look)
                 published = [each for _, each in inputs]
                 follower.wait(lambda stories: complete(published, stories), COMPLETE_WITHIN_S, look)
             wrong = self._answer(follower) + self._everything_taken_up()
-            # What is doubled would come after what is complete, and after the copy was taken up.
+            # A wrongly doubled record would come after the case is complete and the copy was taken up.
             time.sleep(1.0)
             with follower.lock:
                 stories = dict(follower.stories)
@@ -69,10 +69,10 @@ class Demo:
         return wrong + self._verify_audit()
 
     def _publish(self, inputs: Inputs, look: Callable[[], None]) -> None:
-        # The second producer does not remember what the first has sent: the stages must see the copy.
+        # A producer publishes a case only once; the copy goes through a second one, so that the stages receive it.
         with CaseProducer(self._system.settings) as first, CaseProducer(self._system.settings) as second:
             for planned in self._planned:
-                producer = second if planned.kind is Kind.DUPLICATE else first
+                producer = second if planned.kind is InputKind.DUPLICATE else first
                 case = planned.case
                 done = producer.publish(
                     image=case.image,

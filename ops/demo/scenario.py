@@ -1,4 +1,4 @@
-"""What the demo publishes: every class on several skin tones, two emergencies, a broken file, and one case twice."""
+"""The inputs of the demo: every class on several skin tones, two emergencies, a broken file, and one case twice."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from inference.findings import CLASSES
 from inference.synthetic.generator import picture
 from streams.client import NewCase
 
-#: Light, medium and dark: redness is seen differently on each.
+#: Light, medium and dark skin: redness looks different on each.
 MONK_TONES = (2, 5, 9)
-#: What is known of the patients, in turn.
+#: The contexts of the patients, used in turn.
 CONTEXTS: tuple[dict[str, Any], ...] = (
     {"age": 85, "diabetes": True, "risk_score": 18, "anatomical_location": "sacrum"},
     {"age": 78, "braden_score": 11, "anatomical_location": "heel"},
@@ -32,8 +32,8 @@ PICTURE_SIDE = 640
 SPECIAL = 4
 
 
-class Kind(StrEnum):
-    """What an input is, and so what must become of it."""
+class InputKind(StrEnum):
+    """The kind of an input, on which its outcome depends."""
 
     CASE = "case"
     DUPLICATE = "duplicate"
@@ -41,25 +41,25 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedInput:
     """One input of the demo. `title` says what was drawn; the pipeline never sees it."""
 
     title: str
-    kind: Kind
+    kind: InputKind
     drawn: str | None
     emergency: bool
     case: NewCase
 
 
 @contextmanager
-def drawing(count: int, seed: int, now: datetime) -> Iterator[Callable[[], list[Planned]]]:
-    """Yield what returns the whole plan, drawn in a thread meanwhile: services mostly wait at their start.
+def drawing(count: int, seed: int, now: datetime) -> Iterator[Callable[[], list[PlannedInput]]]:
+    """Draw the inputs in a thread while services start; yields a function that waits for all of them.
 
     Leaving the block early ends the drawing at the next picture.
     """
     left = threading.Event()
 
-    def draw() -> list[Planned]:
+    def draw() -> list[PlannedInput]:
         return list(takewhile(lambda _: not left.is_set(), plan(count, seed, now)))
 
     with ThreadPoolExecutor(1, thread_name_prefix="draw") as pool:
@@ -69,19 +69,19 @@ def drawing(count: int, seed: int, now: datetime) -> Iterator[Callable[[], list[
             left.set()
 
 
-def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> Iterator[Planned]:
-    """`count` routine cases first, then what is special: the emergencies come last, to overtake the rest.
+def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> Iterator[PlannedInput]:
+    """The inputs in order: `count` routine cases, a copy, a broken file, then the emergencies, which overtake the rest.
 
-    Pictures are drawn as they are asked for, `side` pixels wide.
+    Pictures are drawn as the iterator advances, `side` pixels wide.
     """
     yield (again := _routine(0, seed, now, side))
     yield from (_routine(number, seed, now, side) for number in range(1, count))
-    yield Planned(
-        title=f"{again.title}, again", kind=Kind.DUPLICATE, drawn=again.drawn, emergency=False, case=again.case
+    yield PlannedInput(
+        title=f"{again.title}, again", kind=InputKind.DUPLICATE, drawn=again.drawn, emergency=False, case=again.case
     )
-    yield Planned(
+    yield PlannedInput(
         title="no picture",
-        kind=Kind.BROKEN,
+        kind=InputKind.BROKEN,
         drawn=None,
         emergency=False,
         case=NewCase(
@@ -91,7 +91,7 @@ def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> I
             accept_unreadable=True,
         ),
     )
-    # As the predecessor wrote it.
+    # In the predecessor's format.
     yield _emergency(
         "stage_4",
         seed + 1,
@@ -112,7 +112,7 @@ def plan(count: int, seed: int, now: datetime, *, side: int = PICTURE_SIDE) -> I
     )
 
 
-def _routine(number: int, seed: int, now: datetime, side: int) -> Planned:
+def _routine(number: int, seed: int, now: datetime, side: int) -> PlannedInput:
     stage = CLASSES[number % len(CLASSES)]
     monk = MONK_TONES[(number // len(CLASSES)) % len(MONK_TONES)]
     drawn = picture(seed, number, stage=stage, monk=monk, size=side)
@@ -122,10 +122,10 @@ def _routine(number: int, seed: int, now: datetime, side: int) -> Planned:
         context={**CONTEXTS[number % len(CONTEXTS)], "skin_tone_monk": monk},
         captured_at=now - timedelta(minutes=30, seconds=number),
     )
-    return Planned(title=f"{stage}, Monk {monk}", kind=Kind.CASE, drawn=stage, emergency=False, case=case)
+    return PlannedInput(title=f"{stage}, Monk {monk}", kind=InputKind.CASE, drawn=stage, emergency=False, case=case)
 
 
-def _emergency(stage: str, seed: int, side: int, captured_at: datetime, **fields: Any) -> Planned:
+def _emergency(stage: str, seed: int, side: int, captured_at: datetime, **fields: Any) -> PlannedInput:
     image = picture(seed, 0, stage=stage, monk=5, size=side).jpeg()
     case = NewCase(image=image, captured_at=captured_at.astimezone(UTC), **fields)
-    return Planned(title=f"{stage}, emergency", kind=Kind.CASE, drawn=stage, emergency=True, case=case)
+    return PlannedInput(title=f"{stage}, emergency", kind=InputKind.CASE, drawn=stage, emergency=True, case=case)

@@ -1,4 +1,4 @@
-"""What a person sees of the demo: progress while it runs, escalations as they come, and what became of every input."""
+"""The demo's output for people: progress while it runs, escalations as they come, and a summary of every input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ops.demo.follow import Story
 from ops.demo.reconcile import Published
-from ops.demo.scenario import Kind, Planned
+from ops.demo.scenario import InputKind, PlannedInput
 from schemas.events import EscalationEvent, EscalationType, ModelStatus, Severity
 
 _COLOURS = {
@@ -25,13 +25,13 @@ _COLOURS = {
     Severity.ATTENTION: "cyan",
     Severity.ROUTINE_PREVENTION: "green",
 }
-#: Severities whose names would take the room of another column.
+#: Short names of severities whose names are too wide for their column.
 _SHORT = {
     Severity.ROUTINE_PREVENTION: "routine",
     Severity.SPECIALIZED_EVALUATION: "specialized",
     Severity.STRICT_MONITORING: "strict",
 }
-#: A letter each, so that a case has one line in 80 columns; a legend below the table explains them.
+#: One letter per type, so that a case has one line in 80 columns; a legend below the table explains them.
 _LETTERS = {
     EscalationType.EMERGENCY: "E",
     EscalationType.SPECIALIST_REVIEW: "S",
@@ -44,8 +44,8 @@ SHOWN = 5
 
 
 def progress(stories: Mapping[UUID, Story], expected: int, publishing: int) -> Group:
-    """Bars of the stages with how many wait before each, and the newest escalations."""
-    # The copy is an input, and no case of its own.
+    """One bar per stage with the number of cases that wait before it, and the newest escalations."""
+    # The copy is an input, but not a case of its own.
     cases, published = expected - 1, len(stories)
     inferred = sum(bool(story.inferences or story.dead_letters) for story in stories.values())
     graded = sum(bool(story.gradings) for story in stories.values())
@@ -75,11 +75,11 @@ def escalation_lines(escalation: EscalationEvent) -> list[Text]:
 
 def summary(
     console: Console,
-    inputs: Sequence[tuple[Planned, Published]],
+    inputs: Sequence[tuple[PlannedInput, Published]],
     stories: Mapping[UUID, Story],
     started: Mapping[UUID, float],
 ) -> None:
-    """A line an input: what was drawn, what the model said, what was decided, whom it reached and how soon."""
+    """One line per input: what was drawn, what the model said, what was decided, whom it reached and how soon."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("case", "drawn", "the model said", "decision", "asked", "after"):
         table.add_column(heading, no_wrap=True)
@@ -90,8 +90,8 @@ def summary(
             planned.title,
             _model_said(planned, story),
             _decision(story),
-            _escalations(story) if planned.kind is not Kind.DUPLICATE else "one set",
-            _after(story, started.get(published.case_id)) if planned.kind is not Kind.DUPLICATE else "",
+            _escalations(story) if planned.kind is not InputKind.DUPLICATE else "one set",
+            _after(story, started.get(published.case_id)) if planned.kind is not InputKind.DUPLICATE else "",
         )
     console.print(table)
     console.print(
@@ -101,27 +101,28 @@ def summary(
 
 
 def latencies(
-    inputs: Sequence[tuple[Planned, Published]], stories: Mapping[UUID, Story], started: Mapping[UUID, float]
+    inputs: Sequence[tuple[PlannedInput, Published]], stories: Mapping[UUID, Story], started: Mapping[UUID, float]
 ) -> str:
     """How soon emergencies and routine cases reached people, in seconds from their publishing, and who came first."""
     reached: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for planned, published in inputs:
         at = stories.get(published.case_id, Story()).escalated_at
-        if planned.kind is Kind.CASE and at is not None:
+        if planned.kind is InputKind.CASE and at is not None:
             reached[planned.emergency].append((at, at - started[published.case_id]))
 
     def worst(emergency: bool) -> str:
         return f"{max(spent for _, spent in reached[emergency]):.1f} s at most" if reached[emergency] else "none"
 
-    told = f"published → escalated: emergencies {worst(True)}, routine {worst(False)}"
+    line = f"published → escalated: emergencies {worst(True)}, routine {worst(False)}"
     last = max((at for at, _ in reached[True]), default=None)
     overtaken = 0 if last is None else sum(at > last for at, _ in reached[False])
-    return f"{told}\nthe emergencies were published last; {overtaken} routine cases reached people after them"
+    return f"{line}\nthe emergencies were published last; {overtaken} routine cases reached people after them"
 
 
-def agreement(inputs: Sequence[tuple[Planned, Published]], stories: Mapping[UUID, Story]) -> str:
-    """How often the model said what was drawn: of generated pictures, so it tells nothing of patients."""
-    pictures = [(planned, published) for planned, published in inputs if planned.kind is Kind.CASE]
+def agreement(inputs: Sequence[tuple[PlannedInput, Published]], stories: Mapping[UUID, Story]) -> str:
+    """How often the model's class is the one that was drawn. The pictures are generated: this says nothing about
+    patients."""
+    pictures = [(planned, published) for planned, published in inputs if planned.kind is InputKind.CASE]
     found = [each for _, published in pictures for each in stories.get(published.case_id, Story()).inferences[:1]]
     judged = {each.case_id: each.findings[0].stage for each in found if each.model_status is ModelStatus.JUDGED}
     as_drawn = sum(judged.get(published.case_id) == planned.drawn for planned, published in pictures)
@@ -135,8 +136,8 @@ def _newest(stories: Mapping[UUID, Story]) -> list[EscalationEvent]:
     return sorted(every, key=lambda escalation: escalation.raised_at)[-SHOWN:]
 
 
-def _model_said(planned: Planned, story: Story) -> str:
-    if planned.kind is Kind.BROKEN:
+def _model_said(planned: PlannedInput, story: Story) -> str:
+    if planned.kind is InputKind.BROKEN:
         return "dead letter" if story.dead_letters else "?"
     if not story.inferences:
         return "?"

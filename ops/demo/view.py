@@ -11,15 +11,15 @@ from rich.live import Live
 from ops.demo import show
 from ops.demo.follow import Follower
 from ops.demo.reconcile import Published
-from ops.demo.scenario import Planned
+from ops.demo.scenario import PlannedInput
 from schemas.events import EscalationType, Lane
 
-#: What was published so far.
-Inputs = list[tuple[Planned, Published]]
+#: The inputs published so far.
+Inputs = list[tuple[PlannedInput, Published]]
 
 
-class View:
-    """Shows how far the stages are and which escalations came. `expected` is the number of inputs in the end."""
+class ProgressView:
+    """Shows the progress of the stages and the escalations. `expected` is the total number of inputs."""
 
     def __init__(self, console: Console, follower: Follower, expected: int, inputs: Inputs) -> None:
         self._console = console
@@ -27,7 +27,7 @@ class View:
         self._expected = expected
         self._inputs = inputs
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._told: set[UUID] = set()
+        self._shown: set[UUID] = set()
 
     def __enter__(self) -> Callable[[], None]:
         if self._live is not None:
@@ -50,10 +50,10 @@ class View:
     def _tell_new(self) -> None:
         with self._follower.lock:
             every = [each for story in self._follower.stories.values() for each in story.escalations]
-        # A log is to be read: only the emergencies one by one; the summary has everything.
+        # To keep the log short, only emergencies are shown one by one; the summary has everything.
         every = [each for each in every if each.lane is Lane.EMERGENCY or each.type is EscalationType.EMERGENCY]
         for escalation in sorted(every, key=lambda each: each.raised_at):
-            if escalation.event_id not in self._told:
-                self._told.add(escalation.event_id)
+            if escalation.event_id not in self._shown:
+                self._shown.add(escalation.event_id)
                 for line in show.escalation_lines(escalation):
                     self._console.print(line, soft_wrap=True)

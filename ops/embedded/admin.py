@@ -1,4 +1,4 @@
-"""What an embedded cluster is asked to show that it works, with the client that everything else here uses."""
+"""Probes of an embedded cluster: whether all brokers serve, and typical work on which an AOT cache is trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SILENT.propagate = False
 
 @contextmanager
 def cluster_is_complete(bootstrap_servers: str, brokers: int) -> Iterator[Callable[[], bool]]:
-    """Yield a probe: true once the cluster has a controller and all of its brokers serve metadata."""
+    """Yield a probe that returns True once the cluster has a controller and all of its brokers serve metadata."""
     client = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=SILENT)
 
     def complete() -> bool:
@@ -31,7 +31,7 @@ def cluster_is_complete(bootstrap_servers: str, brokers: int) -> Iterator[Callab
 
 
 def exercise(bootstrap_servers: str) -> None:
-    """Create a topic, write it in a transaction, read it in a group: a pipeline's paths through a broker."""
+    """Create a topic, write to it in transactions, read it in a consumer group: what a pipeline does with a broker."""
     topic = "vigia.training"
     admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=SILENT)
     admin.create_topics([NewTopic(topic, 4, config={"cleanup.policy": "compact"})])[topic].result(30)

@@ -1,4 +1,5 @@
-"""The properties of an embedded broker: small, quick, loopback only; three of them replicate as production does."""
+"""The properties of an embedded broker: small, quick to start, on loopback; three of them replicate as in
+production."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from ops.embedded.ports import LOOPBACK
 
-#: Quiet unless something is wrong; the server's own class says when it is up.
+#: Warnings and errors only, but for the server's own class, which says when it is up.
 LOG4J = """\
 status = error
 appender.out.type = Console
@@ -27,7 +28,7 @@ INTERNAL_PARTITIONS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One broker that is its own controller (KRaft combined mode)."""
+    """The id and ports of one broker, which is a controller too (KRaft combined mode)."""
 
     node_id: int
     port: int
@@ -37,7 +38,7 @@ class Node:
 def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str, str]:
     """`server.properties` of `node` in the cluster `nodes`; its log segments live in `data`."""
     replication = min(3, len(nodes))
-    # With three copies, two must have a record before it counts as written: one broker may die and nothing is lost.
+    # With three replicas, two must have a record before it counts as written: one broker may die and nothing is lost.
     min_in_sync = max(1, replication - 1)
     properties = {
         "process.roles": "broker,controller",
@@ -47,7 +48,7 @@ def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str
         "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},CONTROLLER://{LOOPBACK}:{node.controller_port}",
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{node.port}",
         "log.dirs": data,
-        # A topic with a mistyped name must fail, not come to be with one partition.
+        # A mistyped topic name must be an error, not a new topic with one partition.
         "auto.create.topics.enable": "false",
         "default.replication.factor": replication,
         "min.insync.replicas": min_in_sync,
@@ -61,14 +62,14 @@ def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str
         "share.coordinator.state.topic.min.isr": min_in_sync,
         # The default waits 3 s for more members before the first assignment of every new group.
         "group.initial.rebalance.delay.ms": 0,
-        # The default of 128 MiB is a third of our heap; this is enough for some 400,000 keys a cleaning.
+        # The default of 128 MiB is a third of our heap; this is enough for some 400,000 keys per cleaning.
         "log.cleaner.dedupe.buffer.size": 10 * 1024 * 1024,
         "num.network.threads": 2,
         "num.io.threads": 4,
         "num.recovery.threads.per.data.dir": 2,
     }
     if len(nodes) > 1:
-        # On one machine silence means death far sooner than the defaults (9 s) assume: acks resume in about 2 s.
+        # On one machine a silent broker is dead far sooner than the defaults (9 s) assume: acks resume in about 2 s.
         properties |= {
             "broker.session.timeout.ms": 2_000,
             "broker.heartbeat.interval.ms": 300,
@@ -81,7 +82,7 @@ def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str
 
 
 def render(properties: dict[str, str]) -> str:
-    """Properties as Java reads them: Latin-1, in which a backslash escapes and `\\u` brings every other character."""
+    """The text of a Java properties file: Latin-1, with a backslash as escape and `\\u` for every other character."""
     return "".join(f"{key}={_escaped(value)}\n" for key, value in properties.items())
 
 

@@ -1,4 +1,4 @@
-"""Where downloads live, and how several processes share that place without treading on each other."""
+"""The folder for downloads, and the file lock with which several processes share it."""
 
 from __future__ import annotations
 

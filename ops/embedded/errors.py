@@ -1,4 +1,4 @@
-"""What can go wrong with an embedded service, in one line a person can act on."""
+"""The errors of embedded services; each message says in one line what a person can do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class EmbeddedError(RuntimeError):
 
 
 class FetchError(EmbeddedError):
-    """A program could not be downloaded, or what came is not what was pinned."""
+    """A program could not be downloaded, or its checksum is not the pinned one."""
 
 
 class StartError(EmbeddedError):
@@ -21,9 +21,9 @@ class StartError(EmbeddedError):
         self.service = service
         self.log = log
         self.last_lines = tuple(last_lines)
-        told = "".join(f"\n  {line}" for line in last_lines)
-        super().__init__(f"{service} {reason}; its log is {log}{told}")
+        end_of_log = "".join(f"\n  {line}" for line in last_lines)
+        super().__init__(f"{service} {reason}; its log is {log}{end_of_log}")
 
 
 class PortTakenError(StartError):
-    """Another process took the port between our look and the service's bind: start again with other ports."""
+    """Another process took the port after it was found free and before the service bound it: retry with other ports."""

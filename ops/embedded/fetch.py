@@ -1,7 +1,7 @@
-"""Bring a pinned program into the cache, once: downloaded with jgo, checked against its pins, in place by one rename.
+"""Downloads a pinned program into the cache, once: with jgo, checked against its pins, made visible by one rename.
 
 jgo itself writes straight to the final name and only warns of a wrong checksum, so a killed download would be taken for
-a good file ever after. Hence a scratch repository for it, our own hash, and a rename a file.
+a good file ever after. Hence a scratch repository for jgo, a hash of our own, and one rename per file.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from ops.embedded.errors import FetchError
 from ops.embedded.pins import PinnedFile, PinnedProgram
 from ops.embedded.progress import STDERR, bytes_progress
 
-#: Enough to fill a line with small jars; more only annoys the server.
+#: Enough to use the whole bandwidth with small jars; more only loads the server.
 PARALLEL_DOWNLOADS = 6
-#: A hospital's proxy may drop a connection; three tries tell a hiccup from a wall.
+#: A hospital's proxy may drop a connection; when three attempts fail, it blocks them.
 ATTEMPTS = 3
-#: Seconds before the second try, doubled before the third.
+#: Seconds before the second attempt, doubled before the third.
 PAUSE_S = 2.0
 #: Seconds without a byte after which an attempt is given up.
 SILENCE_TIMEOUT_S = 60
 
 
 def fetch(program: PinnedProgram) -> Path:
-    """Folder that holds the program's files (archives unpacked), downloading what is missing.
+    """The folder that holds the program's files (archives unpacked); downloads what is missing.
 
-    Raises FetchError naming the file that could not be had or is not what was pinned.
+    Raises FetchError naming the file that could not be downloaded or is not the pinned one.
     """
     cache = cache_dir()
     home = cache / program.key
-    # The folder appears by a rename when all is in it: if it is there, it is complete.
+    # The folder is renamed to this name when all files are in it: if it exists, it is complete.
     if home.is_dir():
         return home
     with exclusive(cache / f"{program.key}.lock"):
@@ -49,7 +49,7 @@ def fetch(program: PinnedProgram) -> Path:
 
 
 def maven_context(repository: Path, progress: Callable[[str, int], Any] | None = None) -> Any:
-    """jgo's context over the scratch `repository`, asking the user's configured repositories and then jgo's default."""
+    """A jgo context over the scratch `repository`; it asks the user's configured repositories, then Maven Central."""
     try:
         from jgo.config import GlobalSettings
         from jgo.constants import MAVEN_CENTRAL_URL
@@ -76,12 +76,12 @@ def _download(program: PinnedProgram, home: Path) -> None:
 
         @contextmanager
         def callback(_name: str, _total: int) -> Iterator[Callable[[int], None]]:
-            def told(count: int) -> None:
+            def received(count: int) -> None:
                 if stop.is_set():
                     raise FetchError("interrupted")
                 advance(count)
 
-            yield told
+            yield received
 
         def one(pin: PinnedFile) -> None:
             if (partial / pin.file_name).exists():

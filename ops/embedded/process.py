@@ -1,4 +1,4 @@
-"""A child process that logs to a file and cannot outlive us: started, stopped, killed and paused as one object."""
+"""A child process that logs to a file and cannot outlive its parent; it can be stopped, killed and paused."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ops.embedded.errors import EmbeddedError
 
 #: Seconds that a child gets to end by itself after SIGTERM: a broker closes its logs in well under one.
 STOP_GRACE_S = 10.0
-#: A log past this size is set aside at the next start; one such is kept.
+#: A log larger than this is renamed to `.1` at the next start, replacing the one before.
 LOG_LIMIT_BYTES = 20 * 1024 * 1024
-#: Lines of its log that are told when a child fails.
-TOLD_LINES = 15
+#: Lines of its log that an error message shows when a child fails.
+SHOWN_LINES = 15
 
 
 class ChildProcess:
@@ -85,16 +85,17 @@ class ChildProcess:
                 stderr=log,
                 env=self._env,
                 cwd=self._cwd,
-                # Ctrl-C goes to everyone in the terminal's foreground group; only we are to answer it, in our order.
+                # Ctrl-C goes to the terminal's whole foreground group; only the parent may react, and stop its children
+                # in its own order.
                 process_group=0,
             )
         assert self._guard.stdout is not None
-        with self._guard.stdout as told:
-            line = told.readline()
+        with self._guard.stdout as output:
+            line = output.readline()
         self._pid = int(line) if line else None
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Wait for the child to end by itself; its exit code. Raises subprocess.TimeoutExpired."""
+        """Wait for the child to end by itself; returns its exit code. Raises subprocess.TimeoutExpired."""
         if self._guard is None:
             raise EmbeddedError(f"{self.name} was not started")
         self._guard.wait(timeout_s)
@@ -109,7 +110,7 @@ class ChildProcess:
             self._guard.send_signal(signal.SIGTERM)
 
     def stop(self) -> int | None:
-        """End the child, gently and then for certain; its exit code, None if it was never started."""
+        """SIGTERM the child, and SIGKILL it after the grace; returns its exit code, None if it was never started."""
         self.ask_to_stop()
         return None if self._guard is None else self.wait()
 
@@ -119,7 +120,7 @@ class ChildProcess:
         self.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: alive for the kernel, silent for everyone else."""
+        """SIGSTOP: the child lives, and answers nobody."""
         self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -140,7 +141,7 @@ class ChildProcess:
 
     def last_lines(self) -> list[str]:
         """The end of its output, for an error message."""
-        return self.output().splitlines()[-TOLD_LINES:] if self.log.exists() else []
+        return self.output().splitlines()[-SHOWN_LINES:] if self.log.exists() else []
 
     def _rotate_log(self) -> None:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:

@@ -1,4 +1,4 @@
-"""One progress bar on a terminal; a line at the beginning and one at the end where nobody watches (a CI log)."""
+"""Progress of long steps: a bar on a terminal; elsewhere (a CI log) one line at the beginning and one at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STDERR = Console(stderr=True)
 
 @contextmanager
 def bytes_progress(title: str, total_bytes: int, console: Console = STDERR) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told of bytes done; it may be called from several threads."""
+    """Yield a function that takes the number of bytes just done; it may be called from several threads."""
     if not console.is_terminal:
         started = time.monotonic()
         console.print(f"{title}: fetching {total_bytes / 1e6:.0f} MB", highlight=False)
@@ -37,7 +37,7 @@ def bytes_progress(title: str, total_bytes: int, console: Console = STDERR) -> I
 
 @contextmanager
 def step(title: str, console: Console = STDERR) -> Iterator[None]:
-    """Show that something of a few seconds is going on."""
+    """Show a step that takes a few seconds, and afterwards how long it took."""
     started = time.monotonic()
     if not console.is_terminal:
         yield

@@ -1,4 +1,4 @@
-"""Waiting for a service that was just started: until it answers, ends, or has had its time."""
+"""Waits for a service that was just started: until it is ready, it ends, or the time is up."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ops.embedded.errors import PortTakenError, StartError
 from ops.embedded.process import ChildProcess
 
 #: Alone on two cores a broker needs 1 s, the registry 2 s. Beside a test suite and a model that warms up it can be
-#: twenty times that; only past this is it broken rather than slow.
+#: twenty times that; a service that takes longer than this is broken rather than slow.
 START_TIMEOUT_S = 90.0
-#: Between looks: short against the second that a start takes, long against the cost of a look.
+#: Seconds between two checks: short compared with the second that a start takes, long compared with a check.
 LOOK_S = 0.03
 #: How the JVM, Kafka and Quarkus say that a port is taken.
 _TAKEN = ("Address already in use", "BindException", "already bound", "Port already")

@@ -28,7 +28,7 @@ API_PATH = "/apis/ccompat/v7"
 class EmbeddedRegistry:
     """A schema registry for as long as a `with` block or a process lasts.
 
-    State stays below `run_dir`; after `stop`, `start` brings it back on the same port, with its schemas.
+    State stays below `run_dir`; `start` after `stop` brings it back on the same port, with its schemas.
     """
 
     def __init__(self, run_dir: Path, *, grace_s: float = 10.0) -> None:
@@ -59,13 +59,13 @@ class EmbeddedRegistry:
             self._prepared = (program, program.aot_options(_train))
 
     def start(self) -> Self:
-        """Start, prepared or not, and return when it is ready. Raises EmbeddedError; then nothing runs."""
+        """Prepare, start, and return when it is ready. Raises EmbeddedError; then nothing runs."""
         self.prepare()
         assert self._prepared is not None
         return self._start(*self._prepared)
 
     def stop(self) -> None:
-        """End it: gently, for certain after the grace."""
+        """Stop it with SIGTERM, and with SIGKILL after the grace."""
         if self._process is not None:
             self._process.stop()
 
@@ -78,7 +78,7 @@ class EmbeddedRegistry:
         self.stop()
 
     def _start(self, program: JavaProgram, options: Sequence[str]) -> Self:
-        # Clients hold the address of a registry that ran before: it comes back there or not at all.
+        # Clients have the address of a registry that ran before: it must come back on the same port.
         kept = self._ports
         attempts = 1 if kept else PORT_ATTEMPTS
         for attempt in range(1, attempts + 1):
@@ -109,7 +109,7 @@ class EmbeddedRegistry:
             "quarkus.management.port": str(management),
             "quarkus.http.access-log.enabled": "false",
             "quarkus.log.level": "WARN",
-            # Its default is to accept whatever comes.
+            # Apicurio's default accepts every schema.
             "apicurio.rules.global.compatibility": "BACKWARD",
             "apicurio.storage.kind": "sql",
             "apicurio.storage.sql.kind": "h2",
@@ -162,7 +162,7 @@ def _register_a_schema(url: str) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        # A proxy configured for the outside world has no business with loopback.
+        # A proxy configured in the environment must not be used for loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=2) as response:
             return bool(response.status == 200)

@@ -1,6 +1,6 @@
-"""One look at the broker: every group's commits and every partition's bounds, in a handful of batched requests.
+"""Reads every group's commits and every partition's bounds from the broker, in a handful of batched requests.
 
-At 2,000 partitions a look takes about 0.15 s; each kind of request is sent once, to all brokers at the same time.
+With 2,000 partitions that takes about 0.15 s; each kind of request is sent once, to all brokers at the same time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import ConfigResource, OffsetSpec
 
+from ops.lag.broker_view import BrokerView, ObservedGroup, ObservedTopic, Replicas
 from ops.lag.client import BrokerAwayError, Partition, admin_client
 from ops.lag.positions import Bounds
-from ops.lag.view import Group, Replicas, Topic, View
 
-#: Seconds an answer may take. A look must fail well before its figures would be called old.
+#: Seconds an answer may take. A look must fail well before its figures would count as too old to serve.
 TIMEOUT_S = 3.0
-#: Cleanup policies change by hand only; asking each second would be a request a topic.
+#: Cleanup policies change by hand only; asking every second would cost one request per topic.
 POLICY_EVERY_S = 60.0
 
 INTERNAL = re.compile(r"__.*")
@@ -42,10 +42,10 @@ class BrokerObserver:
         self._compacted: dict[str, bool] = {}
         self._policies_at = -POLICY_EVERY_S
 
-    def look(self) -> View:
-        """What there is now.
+    def look(self) -> BrokerView:
+        """Groups, topics and partition bounds as of now.
 
-        Raises BrokerAwayError when any answer is missing: half a view would show lags that are none.
+        Raises BrokerAwayError when any answer is missing: half a view would show lags that do not exist.
         """
         try:
             metadata = self._admin.list_topics(timeout=TIMEOUT_S)
@@ -53,14 +53,14 @@ class BrokerObserver:
             topics = self._look_at_topics(names)
             at, at_s = time.time(), time.monotonic()
             groups = self._look_at_groups()
-            places = [(name, number) for name, topic in topics.items() for number in topic.partitions]
-            return View(
+            partitions = [(name, partition) for name, topic in topics.items() for partition in topic.partitions]
+            return BrokerView(
                 at=at,
                 at_s=at_s,
                 brokers=len(metadata.brokers),
                 topics=topics,
                 groups=groups,
-                bounds=self._bounds(places),
+                bounds=self._bounds(partitions),
             )
         except KafkaException as error:
             # librdkafka 2.16 asks the connection of a coordinator that has restarted for ever, and is never answered;
@@ -68,14 +68,14 @@ class BrokerObserver:
             self._admin = admin_client(self._bootstrap_servers)
             raise BrokerAwayError(f"the broker did not answer: {error.args[0].str()}") from None
 
-    def _look_at_topics(self, names: list[str]) -> dict[str, Topic]:
+    def _look_at_topics(self, names: list[str]) -> dict[str, ObservedTopic]:
         if not names:
             return {}
         answers = self._admin.describe_topics(TopicCollection(names), request_timeout=TIMEOUT_S)
         described = _answered(answers)
         self._ask_policies(described)
         return {
-            name: Topic(
+            name: ObservedTopic(
                 topic_id=str(topic.topic_id),
                 partitions={
                     part.id: Replicas(
@@ -100,18 +100,19 @@ class BrokerObserver:
         }
         self._policies_at = now
 
-    def _look_at_groups(self) -> dict[str, Group]:
+    def _look_at_groups(self) -> dict[str, ObservedGroup]:
         listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
         if listed.errors:
             raise listed.errors[0]
         names = [group.group_id for group in listed.valid if self._groups.fullmatch(group.group_id)]
         if not names:
             return {}
-        # First who belongs to them: a coordinator that is still loading says so here, and the look ends. Asked for the
-        # offsets in that state, librdkafka 2.16's admin client turns to a group of its own, which it has not, and the
-        # process is gone (segmentation fault). A group whose coordinator moves is left out for the same reason.
+        # Members are asked for first: a coordinator that is still loading says so here, and the look ends. Asked for
+        # offsets in that state, librdkafka 2.16's admin client looks for a consumer group of its own, which it does not
+        # have, and the process crashes (segmentation fault). A group whose coordinator moves is left out for the same
+        # reason.
         described = _answered(self._admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S))
-        # One group a request is all the client can do; sent together they take as long as one.
+        # The client takes one group per request; sent together they take as long as one.
         asked: dict[str, Any] = {}
         for name in described:
             request = [ConsumerGroupTopicPartitions(name)]
@@ -123,48 +124,50 @@ class BrokerObserver:
             if name in commits and name in described
         }
 
-    def _bounds(self, places: list[Partition]) -> dict[Partition, Bounds]:
-        if not places:
+    def _bounds(self, partitions: list[Partition]) -> dict[Partition, Bounds]:
+        if not partitions:
             return {}
-        starts = self._list(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
-        stables = self._list(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
-        marks = self._list(places, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
+        starts = self._list(partitions, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
+        stables = self._list(partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
+        marks = self._list(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
         start_of, stable_of, mark_of = _offsets(starts), _offsets(stables), _offsets(marks)
         return {
             # Three requests see three moments: the log may have grown or been cut in between.
-            place: Bounds(
-                log_start=min(start_of[place], stable_of[place]),
-                last_stable=stable_of[place],
-                high_watermark=max(mark_of[place], stable_of[place]),
+            partition: Bounds(
+                log_start=min(start_of[partition], stable_of[partition]),
+                last_stable=stable_of[partition],
+                high_watermark=max(mark_of[partition], stable_of[partition]),
             )
-            for place in places
-            if place in start_of and place in stable_of and place in mark_of
+            for partition in partitions
+            if partition in start_of and partition in stable_of and partition in mark_of
         }
 
-    def _list(self, places: list[Partition], spec: OffsetSpec, isolation: IsolationLevel) -> dict[TopicPartition, Any]:
-        asked = {TopicPartition(topic, number): spec for topic, number in places}
+    def _list(
+        self, partitions: list[Partition], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[TopicPartition, Any]:
+        asked = {TopicPartition(topic, partition): spec for topic, partition in partitions}
         futures: dict[TopicPartition, Any] = self._admin.list_offsets(
             asked, isolation_level=isolation, request_timeout=TIMEOUT_S
         )
         return futures
 
 
-def _group(commits: Iterable[TopicPartition], members: Iterable[Any]) -> Group:
+def _group(commits: Iterable[TopicPartition], members: Iterable[Any]) -> ObservedGroup:
     members = list(members)
     owned = {(held.topic, held.partition) for member in members for held in member.assignment.topic_partitions}
     # An offset below 0 stands for "no commit".
     committed = {(held.topic, held.partition): held.offset for held in commits if held.offset >= 0}
-    return Group(committed=committed, members=len(members), owned=owned)
+    return ObservedGroup(committed=committed, members=len(members), owned=owned)
 
 
-#: Answers that concern one topic, group or partition, which has just gone or is moving; everything else is the
-#: broker's.
+#: Errors that concern one topic, group or partition, which was just deleted or is moving; any other error concerns the
+#: broker.
 _GONE = {"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "GROUP_ID_NOT_FOUND", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"}
 _MOVING = {"LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"}
 
 
 def _answered(futures: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Results of those that were answered; what is gone or moving is left out. KafkaException for anything else."""
+    """Results of the futures that were answered, without what is gone or moving. KafkaException for other errors."""
     results = {}
     for key, future in futures.items():
         try:
@@ -179,4 +182,4 @@ def _offsets(futures: Mapping[TopicPartition, Any]) -> dict[Partition, int]:
     answers = _answered(futures)
     if futures and not answers:
         raise BrokerAwayError("no partition has a leader")
-    return {(place.topic, place.partition): info.offset for place, info in answers.items()}
+    return {(partition.topic, partition.partition): info.offset for partition, info in answers.items()}

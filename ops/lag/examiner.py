@@ -1,7 +1,7 @@
-"""Reads short stretches of a partition again, where the index is not sharp enough: bounded, and only while it matters.
+"""Reads short stretches of a partition again where its index is too coarse, within a bounded time per refresh.
 
-Three occasions: a group stands still inside a merged segment (its count is made exact there), a group went back to
-before what was counted, and a compacted topic, in which records vanish after they were counted.
+There are three occasions: a group does not move inside a merged segment (the count there is made exact), a group went
+back to before what was counted, and a compacted topic, in which records vanish after they were counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ops.lag.client import Partition, reading_consumer
 from ops.lag.index import PartitionIndex
 from ops.lag.thinning import thin_if_full
 
-#: Stretches read at the same time; each takes a part of the broker's answer.
+#: Stretches read at the same time; they share each answer of the broker, so more of them make each one slower.
 AT_ONCE = 64
 CHUNK = 2_000
 
@@ -37,12 +37,12 @@ class Stretch:
     For SHARPEN `last` is the end of the segment, for the others a boundary of the index.
     """
 
-    place: Partition
+    partition: Partition
     occasion: Occasion
     first: int
     last: int
     fresh: PartitionIndex = field(init=False)
-    #: Seconds of our time that reading it has taken so far.
+    #: Seconds that reading it has taken so far.
     took_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Stretch:
 
 
 class Examiner:
-    """Reads stretches within a time budget a refresh, and puts what it found into the indexes."""
+    """Reads stretches within a time budget per refresh, and puts what it found into the indexes."""
 
     def __init__(self, bootstrap_servers: str, indexes: MutableMapping[Partition, PartitionIndex]) -> None:
         self._consumer = reading_consumer(bootstrap_servers, {"max.partition.fetch.bytes": 256 << 10})
@@ -61,27 +61,27 @@ class Examiner:
         self._recount_at: dict[Partition, float] = {}
 
     def ask(self, stretch: Stretch) -> None:
-        """Read this when there is time. One stretch a partition; a later wish for the same partition waits its turn."""
-        if stretch.place not in self._reading and stretch.first < stretch.last:
-            self._waiting.setdefault(stretch.place, stretch)
+        """Read this when there is time. At most one stretch per partition waits; a second request for it is dropped."""
+        if stretch.partition not in self._reading and stretch.first < stretch.last:
+            self._waiting.setdefault(stretch.partition, stretch)
 
-    def due_for_recount(self, place: Partition, every_s: float) -> bool:
+    def due_for_recount(self, partition: Partition, every_s: float) -> bool:
         """Whether a compacted partition was last counted longer ago than `every_s` (or 20 times what counting took)."""
         now = time.monotonic()
-        return now >= self._recount_at.setdefault(place, now + every_s)
+        return now >= self._recount_at.setdefault(partition, now + every_s)
 
-    def recounted(self, place: Partition, every_s: float, took_s: float) -> None:
-        """Note a finished recount: the next one is due after a while that keeps its cost below 5 %."""
-        self._recount_at[place] = time.monotonic() + max(every_s, 20 * took_s)
+    def recounted(self, partition: Partition, every_s: float, took_s: float) -> None:
+        """Record a finished recount: the next one is due after a while that keeps its cost below 5 %."""
+        self._recount_at[partition] = time.monotonic() + max(every_s, 20 * took_s)
 
     @property
     def pending(self) -> int:
         """Stretches not yet read."""
         return len(self._waiting) + len(self._reading)
 
-    def boundaries(self, place: Partition) -> Iterable[int]:
+    def boundaries(self, partition: Partition) -> Iterable[int]:
         """Offsets that the index must keep as boundaries while a stretch of this partition is under way."""
-        stretch = self._reading.get(place) or self._waiting.get(place)
+        stretch = self._reading.get(partition) or self._waiting.get(partition)
         return (stretch.first, stretch.last) if stretch else ()
 
     def read(self, deadline: float, every_s: float) -> None:
@@ -93,8 +93,8 @@ class Examiner:
             for stretch in self._reading.values():
                 stretch.took_s += (time.monotonic() - began) / len(self._reading)
             for message in messages:
-                place = (message.topic(), message.partition())
-                reading = self._reading.get(place)
+                partition = (message.topic(), message.partition())
+                reading = self._reading.get(partition)
                 if reading is None:
                     continue
                 error = message.error()
@@ -106,16 +106,16 @@ class Examiner:
                     reading.fresh.append(message.offset(), message.timestamp()[1])
                     thin_if_full(reading.fresh)
 
-    def forget(self, places: Iterable[Partition]) -> None:
+    def forget(self, partitions: Iterable[Partition]) -> None:
         """Stop reading these."""
-        places = list(places)
-        self._end([self._reading[place] for place in places if place in self._reading])
-        for place in places:
-            self._waiting.pop(place, None)
-            self._recount_at.pop(place, None)
+        partitions = list(partitions)
+        self._end([self._reading[partition] for partition in partitions if partition in self._reading])
+        for partition in partitions:
+            self._waiting.pop(partition, None)
+            self._recount_at.pop(partition, None)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._consumer.close()
 
     def _begin(self) -> None:
@@ -123,29 +123,29 @@ class Examiner:
         if not fresh:
             return
         for stretch in fresh:
-            self._reading[stretch.place] = self._waiting.pop(stretch.place)
-        self._consumer.incremental_assign([TopicPartition(*s.place, s.first) for s in fresh])
+            self._reading[stretch.partition] = self._waiting.pop(stretch.partition)
+        self._consumer.incremental_assign([TopicPartition(*s.partition, s.first) for s in fresh])
 
     def _end(self, stretches: Iterable[Stretch]) -> None:
         stretches = list(stretches)
         if stretches:
-            self._consumer.incremental_unassign([TopicPartition(*s.place) for s in stretches])
+            self._consumer.incremental_unassign([TopicPartition(*s.partition) for s in stretches])
         for stretch in stretches:
-            del self._reading[stretch.place]
+            del self._reading[stretch.partition]
 
     def _finish(self, stretch: Stretch, every_s: float) -> None:
         self._end([stretch])
         stretch.fresh.scanned_to(stretch.last)
-        index = self._indexes.get(stretch.place)
+        index = self._indexes.get(stretch.partition)
         if stretch.occasion is Occasion.RECOUNT:
-            self.recounted(stretch.place, every_s, stretch.took_s)
+            self.recounted(stretch.partition, every_s, stretch.took_s)
         if index is None:
             return
         try:
             put(index, stretch)
         except ValueError:
-            # The index changed meanwhile (records were dropped, the topic was made anew): asked for again if still
-            # wanted.
+            # The index changed meanwhile (records were dropped, the topic was recreated): the stretch is asked for
+            # again if it is still needed.
             return
 
 

@@ -1,7 +1,7 @@
-"""The loop that refreshes the figures every second, and the collector that serves the newest ones.
+"""The loop that refreshes the lag figures every second, and the collector that serves the newest ones.
 
-The figures are made by one thread and replaced as a whole; a scrape never waits for the broker and never sees half a
-refresh. Figures that are too old are not served: an operator who sees a number can rely on its age.
+One thread computes the figures and replaces them as a whole; a scrape never waits for the broker and never sees half a
+refresh. Figures that are too old are not served: an operator who sees a figure can rely on its age.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ops.lag import families
+from ops.lag import lag_metrics
+from ops.lag.broker_view import BrokerView
 from ops.lag.client import BrokerAwayError
-from ops.lag.families import DRAWN
-from ops.lag.figures import Figures
-from ops.lag.metric_family import Family, Sample
+from ops.lag.figures import LagFigures
+from ops.lag.lag_metrics import DRAWN
+from ops.lag.metric_family import Family, MetricSample
 from ops.lag.monitor import LagMonitor
-from ops.lag.view import View
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class LagExporter(Collector):
 
     def __init__(self, monitor: LagMonitor) -> None:
         self._monitor = monitor
-        self._figures: Figures | None = None
+        self._figures: LagFigures | None = None
         self._counts = _Counts()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lag-refresh", daemon=True)
@@ -54,41 +54,41 @@ class LagExporter(Collector):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the loop and let go of the broker."""
+        """End the loop and close the connections."""
         self._stop.set()
         self._thread.join(timeout=30)
         self._monitor.close()
 
     @property
-    def figures(self) -> Figures | None:
-        """The newest figures, or None: the broker is away, or they are too old to be believed."""
+    def figures(self) -> LagFigures | None:
+        """The newest figures; None when the broker is away or they are older than `STALE_AFTER_S`."""
         figures = self._figures
         if figures is None or time.monotonic() - figures.view.at_s > STALE_AFTER_S:
             return None
         return figures
 
     @property
-    def view(self) -> View | None:
-        """What the newest figures were made from."""
+    def view(self) -> BrokerView | None:
+        """The view of the broker that the newest figures were computed from."""
         figures = self.figures
         return None if figures is None else figures.view
 
     def collect(self) -> Iterator[Metric]:
-        """The families of `ops.lag.families`."""
+        """The families of `ops.lag.lag_metrics`."""
         figures = self.figures
         if figures is not None:
             for drawn in DRAWN:
                 yield metric(drawn.family, drawn.samples(figures))
-            yield metric(families.AGE, [((), time.monotonic() - figures.view.at_s)])
-            yield metric(families.REFRESH, [((), figures.took_s)])
-            yield metric(families.UNCOUNTED, [((), figures.uncounted)])
-        yield metric(families.UP, [((), float(figures is not None))])
-        yield metric(families.REFRESHES, [((), self._counts.refreshes)])
-        yield metric(families.FAILURES, [((), self._counts.failures)])
+            yield metric(lag_metrics.AGE, [((), time.monotonic() - figures.view.at_s)])
+            yield metric(lag_metrics.REFRESH, [((), figures.took_s)])
+            yield metric(lag_metrics.UNCOUNTED, [((), figures.uncounted)])
+        yield metric(lag_metrics.UP, [((), float(figures is not None))])
+        yield metric(lag_metrics.REFRESHES, [((), self._counts.refreshes)])
+        yield metric(lag_metrics.FAILURES, [((), self._counts.failures)])
 
     def describe(self) -> Iterator[Metric]:
         """Names without values, so that registering does not need a broker."""
-        for family in families.FAMILIES:
+        for family in lag_metrics.FAMILIES:
             yield metric(family, [])
 
     def _run(self) -> None:
@@ -113,7 +113,7 @@ class LagExporter(Collector):
             self._counts = _Counts(self._counts.refreshes + 1, self._counts.failures)
 
 
-def metric(family: Family, samples: Iterable[Sample]) -> Metric:
+def metric(family: Family, samples: Iterable[MetricSample]) -> Metric:
     """A prometheus-client family with these samples."""
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     made: CounterMetricFamily | GaugeMetricFamily = kind(family.name, family.help, labels=family.labels)

@@ -1,16 +1,16 @@
-"""The figures of one refresh, as values: what the exporter serves, `vigia lag` prints and `vigia watch` draws."""
+"""The lag figures of one refresh: what the exporter serves, `vigia lag` prints and `vigia watch` draws."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ops.lag.evaluator import State
-from ops.lag.view import View
+from ops.lag.broker_view import BrokerView
+from ops.lag.evaluator import LagState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupLag:
-    """One group on one partition."""
+    """The lag of one group on one partition."""
 
     group: str
     topic: str
@@ -26,7 +26,7 @@ class GroupLag:
     records_out: float
     #: Seconds until nothing is left at these rates; 0 without lag, infinite when it does not shrink.
     drain_s: float
-    state: State
+    state: LagState
     #: A member of the group holds the partition.
     owned: bool
     #: Offsets that retention deleted before the group read them.
@@ -34,10 +34,10 @@ class GroupLag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """All of one refresh."""
+class LagFigures:
+    """All lags of one refresh, and the view of the broker they were computed from."""
 
-    view: View
+    view: BrokerView
     lags: tuple[GroupLag, ...]
     #: Seconds that the refresh took.
     took_s: float

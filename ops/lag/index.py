@@ -1,14 +1,13 @@
-"""What is readable in a partition, counted once and kept in bounded memory.
+"""Counts of the readable records of a partition, by segments, in bounded memory.
 
 A partition's unread part may hold millions of records; it is read once, record by record, into *segments*. A segment
-knows its first offset, how many readable records it holds, how many of them stand without a gap at its start, and the
-time span of its records. New segments are fine: a run of records without a gap, at most `FINE_MS` long. When there
-are too many, old neighbours are merged (`ops.lag.thinning`), so memory is bounded and detail is lost only far behind
-the end of the log, in proportion to the distance.
+knows its first offset, how many readable records it holds, how many of them follow each other without a gap at its
+start, and the time span of its records. New segments are fine: a run of records without a gap, at most `FINE_MS` long.
+When there are too many, old neighbours are merged (`ops.lag.thinning`), so memory is bounded and detail is lost only
+far behind the end of the log, in proportion to the distance.
 
-Counts over whole segments stay exact for ever. Only a position *inside* a merged segment that has gaps is uncertain,
-by a known number of records; `ops.lag.examiner` reads that one segment again and splits it there when the position
-stands still.
+Counts over whole segments stay exact. Only a position *inside* a merged segment that has gaps is uncertain, by a known
+number of records; when the position does not move, `ops.lag.examiner` reads that one segment again and splits it there.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 #: A new segment begins after this many milliseconds even without a gap: the resolution of lag in seconds at the end
-#: of the log. Smaller costs segments (10 a second and partition at full rate); larger makes the age of a fresh record
+#: of the log. Smaller costs segments (10 per second and partition at full rate); larger makes the age of a fresh record
 #: too coarse to alert on.
 FINE_MS = 100
 
@@ -30,7 +29,7 @@ Row = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """What a reader standing at a position has before it.
+    """The readable records from a position on.
 
     `records` is never too low; it is too high by at most `uncertain`.
     """
@@ -44,7 +43,7 @@ class Unread:
 
     @property
     def exact(self) -> bool:
-        """Neither the count nor, beyond the resolution of a fine segment, the age can be improved by reading again."""
+        """Whether reading again would improve neither the count nor, beyond `FINE_MS`, the age."""
         return self.uncertain == 0 and self.uncertain_ms <= FINE_MS
 
 
@@ -58,7 +57,7 @@ class PartitionIndex:
 
     def __init__(self, start: int) -> None:
         self.start = start
-        #: Everything below was looked at.
+        #: Every offset below was read.
         self.end = start
         self.last_ms = 0
         self.starts = array("q")
@@ -94,7 +93,7 @@ class PartitionIndex:
         self.end, self.last_ms = offset + 1, time_ms
 
     def scanned_to(self, offset: int) -> None:
-        """Note that all below `offset` was looked at: what was not appended (markers, aborted) is not readable."""
+        """Every offset below `offset` was read: what was not appended (markers, aborted records) is not readable."""
         self.end = max(self.end, offset)
 
     def segment_end(self, i: int) -> int:
@@ -111,9 +110,9 @@ class PartitionIndex:
         return sum(self.counts)
 
     def unread(self, position: int, upto: int | None = None) -> Unread:
-        """What lies in [position, upto), `upto` defaulting to `end`.
+        """The readable records in [position, upto); `upto` defaults to `end`.
 
-        ValueError: `position` lies before what was looked at.
+        Raises ValueError when `position` lies before `start`.
         """
         if position < self.start:
             raise ValueError(f"position {position} lies before the indexed range [{self.start}, {self.end})")
@@ -123,7 +122,7 @@ class PartitionIndex:
         if upto <= position:
             return Unread(records=0)
         beyond = self._from(upto)
-        # The two may stand inside the same merged segment, so each bound is taken at its worst.
+        # Both positions may lie inside the same merged segment, so each bound is taken at its worst.
         records = min(here.records - (beyond.records - beyond.uncertain), upto - position)
         least = max(0, here.records - here.uncertain - beyond.records)
         oldest = here.oldest_ms if records > 0 else None
@@ -144,8 +143,8 @@ class PartitionIndex:
         if passed <= run or run == count:
             most = least = max(0, count - passed)
         else:
-            # Past the leading run the records' places are unknown: as many as possible may lie after the position, or
-            # before.
+            # Past the leading run the records' offsets are unknown: as many as possible may lie after the position, or
+            # before it.
             scattered = count - run
             most = min(scattered, self.segment_end(i) - position)
             least = max(0, scattered - (passed - run))
@@ -159,7 +158,8 @@ class PartitionIndex:
         )
 
     def _whole(self, i: int, records: int) -> Unread:
-        """Everything from segment `i` on. A split may have left it empty, so the first that is not gives the time."""
+        """All from segment `i` on: `records` of them. A split may have left segments empty; the first other one gives
+        the time."""
         while i < len(self.counts) and self.counts[i] == 0:
             i += 1
         return Unread(records=records, oldest_ms=self.times[i] if i < len(self.times) else None)
@@ -179,7 +179,7 @@ class PartitionIndex:
             column.insert(i + 1, value)
 
     def drop_below(self, position: int) -> None:
-        """Forget the segments that end at or before `position`: nobody reads there, or the log no longer holds them."""
+        """Drop the segments that end at or before `position`: no group reads there, or the log no longer holds them."""
         if position <= self.start:
             return
         keep = bisect_right(self.starts, position) - 1
@@ -193,9 +193,10 @@ class PartitionIndex:
         self.end = max(self.end, position)
 
     def replace(self, first: int, last: int, fresh: PartitionIndex) -> None:
-        """Put `fresh`, read anew over [first, last), in the place of what was known there.
+        """Replace the segments of [first, last) by those of `fresh`, which was read again over that range.
 
-        `first` may lie before `start` (a group went back). ValueError: an end of the range lies inside a segment.
+        `first` may lie before `start` (a group went back). Raises ValueError when an end of the range lies inside a
+        segment.
         """
         if not (first <= self.start or self._boundary(first)) or not self._boundary(last):
             raise ValueError(f"[{first}, {last}) does not begin and end at boundaries of the index")
@@ -216,6 +217,6 @@ class PartitionIndex:
         return zip(self.starts, self.counts, self.runs, self.times, self.lasts, strict=True)
 
     def rebuild(self, rows: Iterable[Row]) -> None:
-        """Take these segments instead of the present ones; the covered range stays."""
+        """Replace all segments by these; the covered range stays the same."""
         columns: list[tuple[int, ...]] = list(zip(*rows, strict=True)) or [()] * 5
         self.starts, self.counts, self.runs, self.times, self.lasts = (array("q", column) for column in columns)

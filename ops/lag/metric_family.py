@@ -1,4 +1,4 @@
-"""What a metric family is: declared once, read from the figures, shown in the documentation."""
+"""A metric family as a value: declared once, filled from the lag figures, listed in the documentation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ops.lag.figures import Figures
+from ops.lag.figures import LagFigures
 
-Sample = tuple[tuple[str, ...], float]
+MetricSample = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +28,4 @@ class Drawn:
     """A family together with the function that reads its samples from one refresh."""
 
     family: Family
-    samples: Callable[[Figures], Iterable[Sample]]
+    samples: Callable[[LagFigures], Iterable[MetricSample]]

@@ -1,4 +1,4 @@
-"""One refresh after the other: look at the broker, count what is new, work out every group's lag."""
+"""Computes every group's lag, one refresh after the other: read offsets, count what is new, subtract."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from types import TracebackType
 from typing import Self
 
 from ops.lag.broker import BrokerObserver
+from ops.lag.broker_view import BrokerView
 from ops.lag.client import Partition
-from ops.lag.concerns import Concerns
+from ops.lag.coverage import Coverage
 from ops.lag.evaluator import evaluate
 from ops.lag.examiner import Examiner, Occasion, Stretch
-from ops.lag.figures import Figures, GroupLag
+from ops.lag.figures import GroupLag, LagFigures
 from ops.lag.index import Unread
 from ops.lag.positions import lost_offsets, next_read, offset_distance
-from ops.lag.rates import WINDOW, Sample, drain_seconds, keep, rate_in, rate_out
+from ops.lag.rates import WINDOW, LagSample, drain_seconds, keep, rate_in, rate_out
 from ops.lag.scanner import Scanner
-from ops.lag.view import View
 
-#: Of each refresh: seconds to wait for what was written up to the look, and seconds to spend on reading again.
+#: Seconds per refresh to wait for the records written up to the look, and to spend on reading stretches again.
 CATCH_UP_S = 0.35
 EXAMINE_S = 0.15
-#: The first refresh waits longer: connections are made, and the oldest unread record of every partition is to be known.
+#: The first refresh waits longer: it makes the connections, and needs the oldest unread record of every partition.
 FIRST_CATCH_UP_S = 5.0
-#: Compaction removes records after they were counted and tells nobody; what a group has before it is recounted this
-#: often.
+#: Compaction removes records after they were counted, without a notice; a group's unread records there are recounted
+#: this often.
 RECOUNT_EVERY_S = 30.0
 
 Key = tuple[str, str, int]
@@ -48,9 +48,9 @@ class LagMonitor:
         self._observer = BrokerObserver(bootstrap_servers, topics, groups)
         self._scanner = Scanner(bootstrap_servers)
         self._examiner = Examiner(bootstrap_servers, self._scanner.indexes)
-        self._concerns = Concerns(expected or {})
+        self._coverage = Coverage(expected or {})
         self._recount_every_s = recount_every_s
-        self._windows: dict[Key, deque[Sample]] = defaultdict(lambda: deque(maxlen=WINDOW))
+        self._windows: dict[Key, deque[LagSample]] = defaultdict(lambda: deque(maxlen=WINDOW))
         self._arrived: dict[Partition, tuple[int, float]] = {}
         self._topic_ids: dict[str, str] = {}
         self._patience_s = FIRST_CATCH_UP_S
@@ -63,7 +63,7 @@ class LagMonitor:
     ) -> None:
         self.close()
 
-    def refresh(self) -> Figures:
+    def refresh(self) -> LagFigures:
         """The figures as of now. Raises BrokerAwayError."""
         started = time.monotonic()
         view = self._observer.look()
@@ -72,15 +72,15 @@ class LagMonitor:
             key: next_read(
                 view.groups[key[0]].committed.get(key[1:]) if key[0] in view.groups else None, view.bounds[key[1:]]
             )
-            for key in self._concerns.of(view)
+            for key in self._coverage.partitions(view)
         }
-        unread = self._with_something_before_them(positions, view)
+        unread = self._with_unread_offsets(positions, view)
         lowest: dict[Partition, int] = {}
         for key in unread:
             lowest[key[1:]] = min(positions[key], lowest.get(key[1:], positions[key]))
         self._scanner.pins = self._pins(unread, positions)
         self._scanner.follow(lowest, view.bounds)
-        targets = {place: view.bounds[place].last_stable for place in lowest}
+        targets = {partition: view.bounds[partition].last_stable for partition in lowest}
         self._scanner.catch_up(targets, time.monotonic() + self._patience_s)
         self._patience_s = CATCH_UP_S
         self._examine(unread, positions, view)
@@ -88,10 +88,10 @@ class LagMonitor:
         lags = tuple(self._lag(key, positions[key], view) for key in positions)
         for key in self._windows.keys() - positions.keys():
             del self._windows[key]
-        uncounted = sum(max(0, upto - self._end(place)) for place, upto in targets.items())
-        return Figures(view=view, lags=lags, took_s=time.monotonic() - started, uncounted=uncounted)
+        uncounted = sum(max(0, upto - self._end(partition)) for partition, upto in targets.items())
+        return LagFigures(view=view, lags=lags, took_s=time.monotonic() - started, uncounted=uncounted)
 
-    def settle(self, within_s: float, on_progress: Callable[[Figures], None] | None = None) -> Figures:
+    def settle(self, within_s: float, on_progress: Callable[[LagFigures], None] | None = None) -> LagFigures:
         """Refresh until everything unread is counted exactly, or `within_s` has passed; for one-shot commands."""
         deadline = time.monotonic() + within_s
         while True:
@@ -110,54 +110,61 @@ class LagMonitor:
             self._scanner.scan(min(left, 0.1))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._scanner.close()
         self._examiner.close()
 
-    def _notice_new_topics(self, view: View) -> None:
+    def _notice_new_topics(self, view: BrokerView) -> None:
         ids = {name: topic.topic_id for name, topic in view.topics.items()}
         changed = {name for name, was in self._topic_ids.items() if ids.get(name) != was}
         self._topic_ids = ids
         if not changed:
             return
-        places = {place for place in (*self._scanner.indexes, *self._arrived) if place[0] in changed}
-        self._scanner.forget(places)
-        self._examiner.forget(places)
-        for place in places:
-            self._arrived.pop(place, None)
+        partitions = {partition for partition in (*self._scanner.indexes, *self._arrived) if partition[0] in changed}
+        self._scanner.forget(partitions)
+        self._examiner.forget(partitions)
+        for partition in partitions:
+            self._arrived.pop(partition, None)
         for key in [key for key in self._windows if key[1] in changed]:
             del self._windows[key]
 
-    def _with_something_before_them(self, positions: Mapping[Key, int], view: View) -> list[Key]:
+    def _with_unread_offsets(self, positions: Mapping[Key, int], view: BrokerView) -> list[Key]:
         return [key for key, position in positions.items() if offset_distance(position, view.bounds[key[1:]]) > 0]
 
     def _pins(self, unread: Iterable[Key], positions: Mapping[Key, int]) -> Mapping[Partition, set[int]]:
         pins: dict[Partition, set[int]] = defaultdict(set)
         for key in unread:
             pins[key[1:]].add(positions[key])
-        for place, offsets in pins.items():
-            offsets.update(self._examiner.boundaries(place))
+        for partition, offsets in pins.items():
+            offsets.update(self._examiner.boundaries(partition))
         return pins
 
-    def _examine(self, unread: Iterable[Key], positions: Mapping[Key, int], view: View) -> None:
+    def _examine(self, unread: Iterable[Key], positions: Mapping[Key, int], view: BrokerView) -> None:
         for key in unread:
-            place, position = key[1:], positions[key]
-            index = self._scanner.indexes.get(place)
+            partition, position = key[1:], positions[key]
+            index = self._scanner.indexes.get(partition)
             if index is None:
                 continue
             if position < index.start:
-                self._examiner.ask(Stretch(place=place, occasion=Occasion.EXTEND, first=position, last=index.start))
+                self._examiner.ask(
+                    Stretch(partition=partition, occasion=Occasion.EXTEND, first=position, last=index.start)
+                )
             elif (
-                view.topics[place[0]].compacted
+                view.topics[partition[0]].compacted
                 and len(index)
-                and self._examiner.due_for_recount(place, self._recount_every_s)
+                and self._examiner.due_for_recount(partition, self._recount_every_s)
             ):
                 self._examiner.ask(
-                    Stretch(place=place, occasion=Occasion.RECOUNT, first=index.start, last=index.starts[-1])
+                    Stretch(partition=partition, occasion=Occasion.RECOUNT, first=index.start, last=index.starts[-1])
                 )
             elif self._stands_still(key, position) and not index.unread(position).exact:
                 self._examiner.ask(
-                    Stretch(place=place, occasion=Occasion.SHARPEN, first=position, last=index.segment_after(position))
+                    Stretch(
+                        partition=partition,
+                        occasion=Occasion.SHARPEN,
+                        first=position,
+                        last=index.segment_after(position),
+                    )
                 )
         self._examiner.read(time.monotonic() + EXAMINE_S, self._recount_every_s)
 
@@ -165,24 +172,24 @@ class LagMonitor:
         window = self._windows.get(key)
         return not window or window[-1].position == position
 
-    def _note_arrivals(self, view: View) -> None:
-        for place, bounds in view.bounds.items():
-            end, arrived = self._arrived.get(place, (bounds.last_stable, 0.0))
-            grown = max(0, bounds.last_stable - end) * self._scanner.density(place)
-            self._arrived[place] = (bounds.last_stable, arrived + grown)
-        for place in self._arrived.keys() - view.bounds.keys():
-            del self._arrived[place]
+    def _note_arrivals(self, view: BrokerView) -> None:
+        for partition, bounds in view.bounds.items():
+            end, arrived = self._arrived.get(partition, (bounds.last_stable, 0.0))
+            grown = max(0, bounds.last_stable - end) * self._scanner.density(partition)
+            self._arrived[partition] = (bounds.last_stable, arrived + grown)
+        for partition in self._arrived.keys() - view.bounds.keys():
+            del self._arrived[partition]
 
-    def _end(self, place: Partition) -> int:
-        index = self._scanner.indexes.get(place)
+    def _end(self, partition: Partition) -> int:
+        index = self._scanner.indexes.get(partition)
         return index.end if index is not None else 0
 
-    def _unread(self, place: Partition, position: int, view: View) -> Unread:
-        """What is before a position, as far as it was counted; what was not counts in full, and as uncertain."""
-        stable = view.bounds[place].last_stable
+    def _unread(self, partition: Partition, position: int, view: BrokerView) -> Unread:
+        """The readable records from a position on. Offsets not yet counted count in full, and as uncertain."""
+        stable = view.bounds[partition].last_stable
         if position >= stable:
             return Unread(records=0)
-        index = self._scanner.indexes.get(place)
+        index = self._scanner.indexes.get(partition)
         if index is None:
             return Unread(records=stable - position, uncertain=stable - position)
         known = index.unread(max(position, index.start), stable)
@@ -194,21 +201,21 @@ class LagMonitor:
             uncertain_ms=known.uncertain_ms,
         )
 
-    def _lag(self, key: Key, position: int, view: View) -> GroupLag:
-        name, place = key[0], key[1:]
+    def _lag(self, key: Key, position: int, view: BrokerView) -> GroupLag:
+        name, partition = key[0], key[1:]
         group = view.groups.get(name)
-        committed = group.committed.get(place) if group is not None else None
-        owned = group is not None and place in group.owned
-        unread = self._unread(place, position, view)
+        committed = group.committed.get(partition) if group is not None else None
+        owned = group is not None and partition in group.owned
+        unread = self._unread(partition, position, view)
         window = self._windows[key]
-        arrived = self._arrived[place][1]
-        keep(window, Sample(at_s=view.at_s, position=position, lag=unread.records, arrived=arrived, owned=owned))
+        arrived = self._arrived[partition][1]
+        keep(window, LagSample(at_s=view.at_s, position=position, lag=unread.records, arrived=arrived, owned=owned))
         records_in, records_out = rate_in(window), rate_out(window)
         age_s = view.at - unread.oldest_ms / 1_000 if unread.oldest_ms is not None else 0.0
         return GroupLag(
             group=name,
-            topic=place[0],
-            partition=place[1],
+            topic=partition[0],
+            partition=partition[1],
             committed=committed,
             lag=unread.records,
             uncertain=unread.uncertain,
@@ -218,5 +225,5 @@ class LagMonitor:
             drain_s=drain_seconds(unread.records, records_in, records_out),
             state=evaluate(window),
             owned=owned,
-            lost=lost_offsets(committed, view.bounds[place]),
+            lost=lost_offsets(committed, view.bounds[partition]),
         )

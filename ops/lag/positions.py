@@ -1,4 +1,4 @@
-"""Where a group would read next: offset arithmetic without a broker."""
+"""Offset arithmetic on the bounds of a partition, without a broker."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def next_read(committed: int | None, bounds: Bounds) -> int:
     """Offset at which a `read_committed` consumer with `auto.offset.reset=earliest` would start.
 
     No commit: the log start. Below the log start (retention passed it) or above the high watermark (the topic was
-    made anew): the broker answers OFFSET_OUT_OF_RANGE and the consumer starts over at the log start. Above the last
-    stable offset: it waits there, so nothing readable is unread.
+    recreated): the broker answers OFFSET_OUT_OF_RANGE and the consumer starts over at the log start. Above the last
+    stable offset: the consumer waits there, so no readable record is unread.
     """
     if committed is None or committed < bounds.log_start or committed > bounds.high_watermark:
         return bounds.log_start
@@ -30,12 +30,12 @@ def next_read(committed: int | None, bounds: Bounds) -> int:
 
 
 def lost_offsets(committed: int | None, bounds: Bounds) -> int:
-    """Offsets that retention deleted before the group read them; 0 when it never committed, since nothing is known."""
+    """Offsets that retention deleted before the group read them; 0 when it never committed."""
     if committed is None:
         return 0
     return max(0, bounds.log_start - committed)
 
 
 def offset_distance(position: int, bounds: Bounds) -> int:
-    """Offsets between `position` and the last stable offset: others call this lag; here it is the upper bound."""
+    """Offsets between `position` and the last stable offset: an upper bound of the lag; other tools call it lag."""
     return max(0, bounds.last_stable - position)

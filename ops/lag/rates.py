@@ -1,4 +1,4 @@
-"""How fast a partition fills, how fast a group reads it, and when it would be done, from a short window of samples."""
+"""Rates of arrival and of reading of a group on a partition, and the time to drain, from a short window of samples."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Samples kept a group and partition: Burrow's ten intervals and two to spare.
+#: Samples kept per group and partition: Burrow's ten intervals and two to spare.
 WINDOW = 12
-#: Seconds between kept samples. 12 samples, 2 s apart, look back 22 s: longer than a rebalance after a kill (about 8
-#: s), so that an ordinary failover is not called a stall, short enough that a real one is seen within half a minute.
+#: Seconds between kept samples. 12 samples, 2 s apart, span 22 s: longer than a rebalance after a kill (about 8 s), so
+#: that an ordinary failover is not called a stall; short enough that a real stall is seen within half a minute.
 SPACING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One group and partition at one moment (monotonic seconds)."""
+class LagSample:
+    """A group's position and lag on a partition at one moment (monotonic seconds)."""
 
     at_s: float
     position: int
@@ -27,24 +27,24 @@ class Sample:
     owned: bool
 
 
-def keep(window: deque[Sample], sample: Sample) -> None:
-    """Add to the window: the newest sample always stands last, older ones stay at least `SPACING_S` apart."""
+def keep(window: deque[LagSample], sample: LagSample) -> None:
+    """Add to the window: the newest sample is always the last, older ones are at least `SPACING_S` apart."""
     if len(window) >= 2 and window[-1].at_s - window[-2].at_s < SPACING_S:
         window[-1] = sample
     else:
         window.append(sample)
 
 
-def rate_in(window: Sequence[Sample]) -> float:
-    """Readable records a second that arrived over the window; 0 with fewer than two samples."""
+def rate_in(window: Sequence[LagSample]) -> float:
+    """Readable records per second that arrived over the window; 0 with fewer than two samples."""
     seconds = _seconds(window)
     return max(0.0, window[-1].arrived - window[0].arrived) / seconds if seconds > 0 else 0.0
 
 
-def rate_out(window: Sequence[Sample]) -> float:
-    """Readable records a second that the group finished over the window; 0 with fewer than two samples.
+def rate_out(window: Sequence[LagSample]) -> float:
+    """Readable records per second that the group read over the window; 0 with fewer than two samples.
 
-    What arrived and is no longer unread was read. A group that stands still or went back has read nothing.
+    What arrived and is no longer unread was read. A group whose position did not move, or went back, has read nothing.
     """
     seconds = _seconds(window)
     if seconds <= 0 or window[-1].position <= window[0].position:
@@ -61,5 +61,5 @@ def drain_seconds(lag: int, records_in: float, records_out: float) -> float:
     return lag / gain if gain > 0 else math.inf
 
 
-def _seconds(window: Sequence[Sample]) -> float:
+def _seconds(window: Sequence[LagSample]) -> float:
     return window[-1].at_s - window[0].at_s if len(window) >= 2 else 0.0

@@ -1,6 +1,6 @@
-"""Follows the partitions in which some group has something to read, and counts what is readable as it arrives.
+"""Follows the partitions in which some group has unread records, and counts the readable ones as they arrive.
 
-Each record is read once, whoever else reads it. A partition in which every group stands at the end is not read at all.
+Each record is read once, however many groups read it. A partition that every group has read to its end is not read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from ops.lag.index import PartitionIndex
 from ops.lag.positions import Bounds
 from ops.lag.thinning import thin_if_full
 
-#: When the groups are this many offsets ahead of the count, it is cheaper to start there than to read what nobody
-#: needs.
+#: When the slowest group is this many offsets ahead of the count, counting starts anew there: what lies between is read
+#: by no group any more.
 JUMP = 50_000
-#: Seconds without anything new after which a partition is no longer fetched. Each one that is makes the fetch larger.
+#: Seconds without a new record after which a partition is no longer fetched. Every fetched partition makes each fetch
+#: request larger.
 IDLE_S = 30.0
 #: Messages taken from librdkafka at a time; bounds the Python objects alive at once.
 CHUNK = 5_000
@@ -42,34 +43,33 @@ class Scanner:
         """Count from the lowest position of any group, in the partitions where it is below the last stable offset."""
         now = time.monotonic()
         starts: dict[Partition, int] = {}
-        for place, position in lowest.items():
-            index = self.indexes.get(place)
-            if index is None or index.end < bounds[place].log_start or position > index.end + JUMP:
-                self.indexes[place] = PartitionIndex(position)
-                starts[place] = position
+        for partition, position in lowest.items():
+            index = self.indexes.get(partition)
+            if index is None or index.end < bounds[partition].log_start or position > index.end + JUMP:
+                self.indexes[partition] = PartitionIndex(position)
+                starts[partition] = position
                 continue
             index.drop_below(position)
-            if index.end < bounds[place].last_stable:
-                if place in self._assigned:
-                    self._assigned[place] = now
+            if index.end < bounds[partition].last_stable:
+                if partition in self._assigned:
+                    self._assigned[partition] = now
                 else:
-                    starts[place] = index.end
-        self._unassign(place for place in starts if place in self._assigned)
+                    starts[partition] = index.end
+        self._unassign(partition for partition in starts if partition in self._assigned)
         self._assign(starts, now)
-        self._unassign(place for place, since in self._assigned.items() if now - since > IDLE_S)
-        for place in [place for place in self.indexes if place not in lowest and place not in self._assigned]:
-            del self.indexes[place]
+        self._unassign(partition for partition, since in self._assigned.items() if now - since > IDLE_S)
+        for partition in [
+            partition for partition in self.indexes if partition not in lowest and partition not in self._assigned
+        ]:
+            del self.indexes[partition]
 
     def catch_up(self, targets: Mapping[Partition, int], deadline: float) -> None:
         """Scan until every target offset was looked at, or the monotonic clock shows `deadline`."""
-        while time.monotonic() < deadline and any(self._behind(place, upto) for place, upto in targets.items()):
+        while time.monotonic() < deadline and any(self._behind(partition, upto) for partition, upto in targets.items()):
             self.scan(0.05)
 
     def scan(self, timeout_s: float) -> int:
-        """Take in what the broker has sent; wait up to `timeout_s` for the first.
-
-        Returns how many messages there were.
-        """
+        """Take in what the broker has sent; wait up to `timeout_s` for the first. Returns how many messages came."""
         if not self._assigned:
             time.sleep(timeout_s)
             return 0
@@ -77,61 +77,64 @@ class Scanner:
         ends: dict[Partition, int] = {}
         records: dict[Partition, int] = defaultdict(int)
         for message in messages:
-            place = (message.topic(), message.partition())
+            partition = (message.topic(), message.partition())
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                # Retention was faster than the count, or the topic is gone: the next look says from where to go on.
-                self.forget([place])
+                # Retention was faster than the count, or the topic is gone: the next look at the broker decides where
+                # counting goes on.
+                self.forget([partition])
                 continue
-            index = self.indexes.get(place)
+            index = self.indexes.get(partition)
             if index is None:
                 continue
-            ends.setdefault(place, index.end)
+            ends.setdefault(partition, index.end)
             if error is not None:
                 index.scanned_to(message.offset())
             else:
                 index.append(message.offset(), message.timestamp()[1])
-                records[place] += 1
-        for place, end in ends.items():
-            if (index := self.indexes.get(place)) is not None:
-                self._count(place, index.end - end, records[place])
-                thin_if_full(index, self.pins.get(place, frozenset()))
+                records[partition] += 1
+        for partition, end in ends.items():
+            if (index := self.indexes.get(partition)) is not None:
+                self._count(partition, index.end - end, records[partition])
+                thin_if_full(index, self.pins.get(partition, frozenset()))
         return len(messages)
 
-    def density(self, place: Partition) -> float:
-        """Readable records an offset, lately: 1.0 without transactions, 0.5 with one record a transaction."""
-        looked_at, readable = self._density.get(place, (0.0, 0.0))
+    def density(self, partition: Partition) -> float:
+        """Readable records per offset, lately: 1.0 without transactions, 0.5 with one record per transaction."""
+        looked_at, readable = self._density.get(partition, (0.0, 0.0))
         return readable / looked_at if looked_at else 1.0
 
-    def forget(self, places: Iterable[Partition]) -> None:
-        """Drop all that is known of these: the topic is gone, or was made anew."""
-        places = set(places)
-        self._unassign(place for place in places if place in self._assigned)
-        for place in places:
-            self.indexes.pop(place, None)
-            self._density.pop(place, None)
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Drop all that is known of these: the topic was deleted or recreated."""
+        partitions = set(partitions)
+        self._unassign(partition for partition in partitions if partition in self._assigned)
+        for partition in partitions:
+            self.indexes.pop(partition, None)
+            self._density.pop(partition, None)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._consumer.close()
 
-    def _count(self, place: Partition, looked_at: int, readable: int) -> None:
-        offsets, records = self._density.get(place, (0.0, 0.0))
+    def _count(self, partition: Partition, looked_at: int, readable: int) -> None:
+        offsets, records = self._density.get(partition, (0.0, 0.0))
         fade = 0.5 if offsets > DENSITY_WINDOW else 1.0
-        self._density[place] = (offsets * fade + looked_at, records * fade + readable)
+        self._density[partition] = (offsets * fade + looked_at, records * fade + readable)
 
-    def _behind(self, place: Partition, upto: int) -> bool:
-        index = self.indexes.get(place)
+    def _behind(self, partition: Partition, upto: int) -> bool:
+        index = self.indexes.get(partition)
         return index is not None and index.end < upto
 
     def _assign(self, starts: Mapping[Partition, int], now: float) -> None:
         if starts:
-            self._consumer.incremental_assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+            self._consumer.incremental_assign(
+                [TopicPartition(*partition, offset) for partition, offset in starts.items()]
+            )
         self._assigned.update(dict.fromkeys(starts, now))
 
-    def _unassign(self, places: Iterable[Partition]) -> None:
-        places = list(places)
-        if places:
-            self._consumer.incremental_unassign([TopicPartition(*place) for place in places])
-        for place in places:
-            del self._assigned[place]
+    def _unassign(self, partitions: Iterable[Partition]) -> None:
+        partitions = list(partitions)
+        if partitions:
+            self._consumer.incremental_unassign([TopicPartition(*partition) for partition in partitions])
+        for partition in partitions:
+            del self._assigned[partition]

@@ -1,4 +1,4 @@
-"""The figures for a reader: a table for people, plain mappings for scripts."""
+"""Lag figures as a table for people and as plain mappings for scripts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ops.lag.evaluator import State
+from ops.lag.evaluator import LagState
 from ops.lag.figures import GroupLag
 
 STYLES = {
-    State.OK: "green",
-    State.WARNING: "yellow",
-    State.STALLED: "bold red",
-    State.STOPPED: "bold red",
-    State.REWOUND: "bold magenta",
+    LagState.OK: "green",
+    LagState.WARNING: "yellow",
+    LagState.STALLED: "bold red",
+    LagState.STOPPED: "bold red",
+    LagState.REWOUND: "bold magenta",
 }
 
 
 def as_table(lags: Iterable[GroupLag], *, all_partitions: bool) -> Table:
-    """One row a group and topic, or with `all_partitions` a group and partition; at most 80 columns wide."""
+    """One row per group and topic, or with `all_partitions` per group and partition; at most 80 columns wide."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     name_width = 16 if all_partitions else 18
     for name in ("group", "topic"):
@@ -49,7 +49,7 @@ def as_table(lags: Iterable[GroupLag], *, all_partitions: bool) -> Table:
 
 
 def summed(lags: Iterable[GroupLag]) -> list[GroupLag]:
-    """One entry a group and topic: records and rates added, the oldest age, the worst state. `partition` is −1."""
+    """One entry per group and topic: records and rates added, the oldest age, the worst state. `partition` is −1."""
     by_topic: dict[tuple[str, str], list[GroupLag]] = {}
     for lag in lags:
         by_topic.setdefault((lag.group, lag.topic), []).append(lag)
@@ -74,7 +74,7 @@ def summed(lags: Iterable[GroupLag]) -> list[GroupLag]:
 
 
 def as_mapping(lag: GroupLag) -> dict[str, Any]:
-    """For JSON, which knows no infinity: `drain_s` is null when the lag does not shrink."""
+    """The lag as plain values for JSON. `drain_s` is null when the lag does not shrink: JSON has no infinity."""
     return {
         "group": lag.group,
         "topic": lag.topic,
@@ -111,7 +111,7 @@ def duration(seconds: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Records a second in at most 5 characters: 0, 0.4, 43, 1.2k, 3.4M."""
+    """Records per second in at most 5 characters: 0, 0.4, 43, 1.2k, 3.4M."""
     if per_second < 0.05:
         return "0"
     units = ((999.5, 1.0, ""), (999_500.0, 1e3, "k"), (math.inf, 1e6, "M"))
@@ -121,5 +121,5 @@ def rate(per_second: float) -> str:
 
 
 def short(name: str) -> str:
-    """A group or topic without the prefix that all of this pipeline's have."""
+    """The name of a group or topic without this pipeline's prefix."""
     return name.removeprefix("vigia-").removeprefix("vigia.")

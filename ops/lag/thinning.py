@@ -1,8 +1,8 @@
-"""Which neighbouring segments of an index may be merged, so that its size stays bounded whatever is unread.
+"""Merges neighbouring segments of an index, so that its size stays bounded however much is unread.
 
 The farther behind the end of the log, the coarser: a merged segment spans at most 1/`RATIO` of its distance to the
-end, in offsets and in time. A position inside one is therefore known to about 3 % of its lag before anything is read
-again, and reading it again costs at most that part of the backlog.
+end, in offsets and in time. The lag at a position inside one is therefore known to about 3 % before anything is read
+again, and reading the segment again costs at most that part of the backlog.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Set
 
 from ops.lag.index import FINE_MS, PartitionIndex, Row
 
-#: Segments a partition may have before it is thinned: 40 bytes each, so 40 KiB a partition at worst, 80 MiB at 2,000.
+#: Segments a partition may have before it is thinned: 40 bytes each, so at worst 40 KiB per partition and 80 MiB for
+#: 2,000 partitions.
 MAX_SEGMENTS = 1_024
 #: A thinned segment spans at most 1/32 of its distance to the end. Double it and the index holds twice as many
 #: segments.
@@ -19,9 +20,10 @@ RATIO = 32
 
 
 def thin_if_full(index: PartitionIndex, pins: Set[int] = frozenset()) -> None:
-    """Thin when full.
+    """Thin the index when it has more than `MAX_SEGMENTS`.
 
-    `pins` are positions of groups: a segment that starts at one is not merged away, its count stays exact.
+    `pins` are positions of groups: a segment that starts at one is not merged into the one before, so the count at that
+    position stays exact.
     """
     if len(index) <= MAX_SEGMENTS:
         return
@@ -34,7 +36,7 @@ def thin_if_full(index: PartitionIndex, pins: Set[int] = frozenset()) -> None:
 
 
 def thin(index: PartitionIndex, pins: Set[int], ratio: int) -> None:
-    """Merge neighbours, oldest first, where the result spans at most 1/`ratio` of its distance to the end."""
+    """Merge neighbours, oldest first, where the result spans at most 1/`ratio` of its distance to the log end."""
     rows: list[Row] = []
     for i, row in enumerate(index.rows()):
         if rows and row[0] not in pins and _near(index, rows[-1], row, index.segment_end(i), ratio):
@@ -49,7 +51,7 @@ def merge(older: Row, newer: Row) -> Row:
     start, count, run, first_ms, last_ms = older
     next_start, next_count, next_run, next_first_ms, next_last_ms = newer
     if count == 0:
-        # The older part is one gap, so the whole begins with a run of nothing.
+        # The older part is one gap, so the merged segment begins without a run.
         return start, next_count, 0, next_first_ms, next_last_ms
     if _dense(older) and start + count == next_start:
         run += next_run

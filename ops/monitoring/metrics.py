@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops.lag.clinical.exporter import CLINICAL_FAMILIES
-from ops.lag.families import FAMILIES
+from ops.lag.lag_metrics import FAMILIES
 from ops.lag.metric_family import Family
 from ops.monitoring import canary
 from ops.monitoring.rules import rules

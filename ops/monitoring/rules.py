@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class AlertRule:
     """A recording rule or an alert."""
 
     name: str
@@ -23,12 +23,12 @@ class Rule:
     annotations: Mapping[str, str]
 
 
-def rules(folder: Path = HERE) -> Iterator[Rule]:
+def rules(folder: Path = HERE) -> Iterator[AlertRule]:
     """Every rule of `recording.yml` and `alerts.yml`, in order."""
     for file in ("recording.yml", "alerts.yml"):
         for group in _read(folder / file)["groups"]:
             for rule in group["rules"]:
-                yield Rule(
+                yield AlertRule(
                     name=rule.get("alert") or rule["record"],
                     expr=rule["expr"],
                     alert="alert" in rule,

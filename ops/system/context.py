@@ -1,8 +1,8 @@
-"""Which running system a command talks to: the one that the environment names, else the one of `vigia up`.
+"""Finds the running system that a command talks to: the one that the environment names, else the one of `vigia up`.
 
-`vigia up` writes what its workers need to know into a file of `NAME=value` lines in its run folder, and the folder's
-path into a place that every shell of this user can find. It holds a lock for as long as it lives; a file without a
-holder is what a crash left, and is not believed.
+`vigia up` writes the variables that its workers need into a file of `NAME=value` lines in its run folder (the run
+file), and the folder's path into a file below the user's data folder. It holds a lock for as long as it runs; a run
+file whose lock nobody holds was left by a crash, and is ignored.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from streams.settings import Settings, SettingsError, data_dir
 
 RUN_FILE = "vigia.env"
 LOCK_FILE = "up.lock"
-#: Seconds that `vigia up` tries for its lock: a command that looks whether somebody has it holds it for an instant.
+#: Seconds that `vigia up` tries to get its lock: a command that checks whether it is held holds it for an instant.
 LOCK_PATIENCE_S = 1.0
 
 
 class AlreadyRunningError(RuntimeError):
-    """Another `vigia up` works in the same run folder."""
+    """Another `vigia up` runs in the same run folder."""
 
 
 def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
-    """Settings of the system to talk to. Raises SettingsError saying what is missing and how to start one."""
+    """The settings of the system to talk to. Raises SettingsError saying what is missing and how to start one."""
     return Settings.from_env(load_environment(env))
 
 
 def load_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """`env`, completed by the run file of the running system.
 
-    What the environment says comes first. If it names another cluster than the running system's, the run file is not
-    used at all: a token key or an image store of the one must not meet the topics of the other.
+    Variables of the environment take precedence. If it names another cluster than the running system's, the run file is
+    not used at all: the token key or image store of one system must not be used with the topics of another.
     """
     found = running_system(env)
     if found is None:
         return dict(env)
-    told = read_run_file(found)
+    run_file = read_run_file(found)
     named = env.get("VIGIA_BOOTSTRAP_SERVERS")
-    if named and named != told.get("VIGIA_BOOTSTRAP_SERVERS"):
+    if named and named != run_file.get("VIGIA_BOOTSTRAP_SERVERS"):
         return dict(env)
     if env.get("VIGIA_TOKEN_KEY"):
-        told.pop("VIGIA_TOKEN_KEY_FILE", None)
-    return {**told, **{name: value for name, value in env.items() if value or name not in told}}
+        run_file.pop("VIGIA_TOKEN_KEY_FILE", None)
+    return {**run_file, **{name: value for name, value in env.items() if value or name not in run_file}}
 
 
 def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:
-    """`$VIGIA_RUN_DIR`, else `run` in the user's data folder. Raises SettingsError for a user without one."""
+    """`$VIGIA_RUN_DIR`, else `run` in the user's data folder. Raises SettingsError for a user without a home."""
     if env.get("VIGIA_RUN_DIR"):
         return Path(env["VIGIA_RUN_DIR"]).absolute()
     return _data_dir(env) / "run"
 
 
 def running_system(env: Mapping[str, str] = os.environ) -> Path | None:
-    """Run folder of the `vigia up` that is running: that of `$VIGIA_RUN_DIR`, else the one started last of several."""
+    """The run folder of the running `vigia up`: that of `$VIGIA_RUN_DIR`, else of several the one started last."""
     if env.get("VIGIA_RUN_DIR"):
         candidates = [Path(env["VIGIA_RUN_DIR"]).absolute()]
     else:
@@ -72,11 +72,11 @@ def running_system(env: Mapping[str, str] = os.environ) -> Path | None:
 
 @contextmanager
 def holding(run_dir: Path, env: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """Be the one system of this run folder, found by other commands once its run file is written.
+    """Hold the lock of this run folder; other commands find the system once its run file is written.
 
-    Raises AlreadyRunningError when another one is.
+    Raises AlreadyRunningError when another system holds it.
     """
-    # Pictures and clinical context will lie below: nobody else on this machine is to read them.
+    # Pictures and clinical context will be stored below: no other user of this machine may read them.
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (run_dir / LOCK_FILE).open("a") as lock:
         _acquire(lock.fileno(), run_dir)
@@ -90,7 +90,7 @@ def holding(run_dir: Path, env: Mapping[str, str] = os.environ) -> Iterator[None
 
 
 def write_run_file(run_dir: Path, values: Mapping[str, str]) -> Path:
-    """Write the run file in one step, readable by its owner only; its path."""
+    """Write the run file atomically, readable by its owner only; returns its path."""
     path = run_dir / RUN_FILE
     staging = run_dir / f".{RUN_FILE}"
     staging.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def write_run_file(run_dir: Path, values: Mapping[str, str]) -> Path:
 
 
 def read_run_file(run_dir: Path) -> dict[str, str]:
-    """What `write_run_file` wrote."""
+    """The variables that `write_run_file` wrote."""
     lines = (run_dir / RUN_FILE).read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
@@ -137,7 +137,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _point_to(run_dir: Path, env: Mapping[str, str]) -> Path | None:
-    # A service account without a home still gets a system; its other commands need VIGIA_RUN_DIR to find it.
+    # A service account without a home can run a system, too; its other commands need VIGIA_RUN_DIR to find it.
     with suppress(OSError, SettingsError):
         pointer = _pointers(env) / sha256(str(run_dir).encode()).hexdigest()[:12]
         pointer.parent.mkdir(parents=True, exist_ok=True)
@@ -154,5 +154,5 @@ def _data_dir(env: Mapping[str, str]) -> Path:
 
 
 def _pointers(env: Mapping[str, str]) -> Path:
-    """Folder with one file a running system, which names its run folder."""
+    """The folder with one file per running system, which holds the path of its run folder."""
     return _data_dir(env) / "running"

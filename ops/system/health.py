@@ -1,4 +1,5 @@
-"""How the workers of a running system are: alive, holding partitions, how big. Asked of them and of the kernel."""
+"""The health of a running system's workers: state, partitions held, memory, processor; from their metrics and the
+kernel."""
 
 from __future__ import annotations
 
@@ -11,38 +12,38 @@ from pathlib import Path
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.system.supervisor import State, Status
+from ops.system.supervisor import ProcessState, ProcessStatus
 
-#: A worker on loopback answers in milliseconds; one whose interpreter is busy in a model may take longer.
+#: Seconds for an answer. A worker on loopback answers in milliseconds; one whose interpreter is busy may take longer.
 ANSWER_WITHIN_S = 2.0
 ASSIGNED = "vigia_assigned_partitions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """One process at this moment."""
+    """The health of one process at one moment."""
 
-    status: Status
-    #: Partition numbers in its hands; None: it does not say (yet).
+    status: ProcessStatus
+    #: How many partitions it holds; None when it does not answer (yet).
     partitions: int | None = None
     rss_bytes: int | None = None
-    #: Of one processor, since the look before.
+    #: Share of one processor since the look before.
     cpu_fraction: float | None = None
 
 
 class HealthProbe:
-    """Looks at processes again and again."""
+    """Looks at processes repeatedly; CPU shares are those since the look before."""
 
     def __init__(self, targets_dir: Path) -> None:
         self._targets_dir = targets_dir
         self._seen: dict[int, psutil.Process] = {}
 
-    def look(self, statuses: Sequence[Status]) -> list[Health]:
-        """Health of each process, in the order given."""
+    def look(self, statuses: Sequence[ProcessStatus]) -> list[Health]:
+        """The health of each process, in the order of `statuses`."""
         return [self._one(status) for status in statuses]
 
-    def _one(self, status: Status) -> Health:
-        if status.state is not State.RUNNING or status.pid is None:
+    def _one(self, status: ProcessStatus) -> Health:
+        if status.state is not ProcessState.RUNNING or status.pid is None:
             return Health(status=status)
         try:
             process = self._seen.setdefault(status.pid, psutil.Process(status.pid))
@@ -55,7 +56,7 @@ class HealthProbe:
 
 
 def assigned_partitions(target: Path) -> int | None:
-    """Partitions held by the worker that wrote this Prometheus target; None when it does not answer (yet)."""
+    """How many partitions the worker that wrote this Prometheus target holds; None when it does not answer (yet)."""
     try:
         address = json.loads(target.read_text(encoding="utf-8"))[0]["targets"][0]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,13 +1,13 @@
-"""Logging of a long-running process: one line an event, UTC, to stderr. Never patient data."""
+"""Logging of a long-running process: one line per event, in UTC, to stderr. Never patient data."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-#: Libraries that tell at INFO what is only of interest to their authors, or warn about what is no trouble: Faust's
-#: timers when a commit takes longer than its interval, aiokafka when a transaction begins while the markers of the last
-#: one are still being written.
+#: Levels of libraries whose INFO lines concern only their authors, or whose warnings mean no trouble: Faust's timers
+#: warn when a commit takes longer than its interval, aiokafka when a transaction begins while the markers of the one
+#: before are still being written.
 QUIET = {
     "aiokafka": logging.WARNING,
     "aiokafka.consumer.group_coordinator": logging.ERROR,

@@ -1,4 +1,4 @@
-"""Keeps processes running: one that ends is started again, at once first, later and later if it keeps ending."""
+"""Keeps processes running: restarts one that ends, at first at once, then with growing delays if it keeps ending."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Self
 from ops.embedded.errors import EmbeddedError
 from ops.embedded.process import ChildProcess
 
-#: Seconds before the first new start. A worker that lost its broker or was fenced is wanted back at once; this only
+#: Seconds before the first restart. A worker that lost its broker or was fenced is needed again at once; the delay only
 #: keeps the log readable.
 FIRST_DELAY_S = 0.5
-#: The most that a process is left down: who mended the cause should not have to wait for us.
+#: The longest delay, in seconds: whoever has removed the cause should not have to wait for the restart.
 LONGEST_DELAY_S = 15.0
-#: A process that ran this long had started well; what ended it then is a new trouble.
+#: A process that ran this many seconds had started well; whatever ended it then is a new trouble.
 STEADY_S = 30.0
-#: Between looks at the processes.
+#: Seconds between two looks at the processes.
 LOOK_S = 0.1
 
 
-class State(StrEnum):
+class ProcessState(StrEnum):
     """What a supervised process is doing."""
 
     RUNNING = "running"
@@ -33,11 +33,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """One process at this moment."""
+class ProcessStatus:
+    """A supervised process at one moment."""
 
     name: str
-    state: State
+    state: ProcessState
     pid: int | None
     #: Seconds in this state.
     for_s: float
@@ -46,16 +46,16 @@ class Status:
 
 
 def restart_delay_s(short_lives: int) -> float:
-    """Seconds to wait after the n-th life in a row that ended early (0: it had run well)."""
-    # Past 16 doublings the bound rules anyway; a float would overflow after some hours of failing starts.
+    """Seconds to wait after `short_lives` runs in succession that ended early (0: the last one had run well)."""
+    # After 16 doublings the bound applies anyway; a float would overflow after some hours of failing starts.
     return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(16, max(0, short_lives - 1)))
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Supervised:
     child: ChildProcess
     since: float
-    state: State = State.STOPPED
+    state: ProcessState = ProcessState.STOPPED
     due: float = 0.0
     restarts: int = 0
     short_lives: int = 0
@@ -63,16 +63,16 @@ class _Kept:
 
 
 class Supervisor:
-    """Runs children until `stop`. `tell` gets one line for each thing that a person should know; any thread calls it.
+    """Runs children until `stop`. `tell` gets one line per event that a person should know of, from any thread.
 
-    Children that somebody else ends (`leave_running`) are only watched over until then.
+    With `leave_running`, `stop` only ends the supervision: somebody else ends the children.
     """
 
     def __init__(
         self, children: Sequence[ChildProcess], tell: Callable[[str], None], *, leave_running: bool = False
     ) -> None:
         now = time.monotonic()
-        self._kept = [_Kept(child, since=now) for child in children]
+        self._supervised = [_Supervised(child, since=now) for child in children]
         self._tell = tell
         self._leave_running = leave_running
         self._lock = threading.Lock()
@@ -80,44 +80,44 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> Self:
-        """Start every child and watch over them. A child that is running already is taken over."""
+        """Start every child and supervise them. A child that is already running is taken over."""
         with self._lock:
-            for kept in self._kept:
-                if kept.child.running:
-                    self._enter(kept, State.RUNNING)
+            for entry in self._supervised:
+                if entry.child.running:
+                    self._enter(entry, ProcessState.RUNNING)
                 else:
-                    self._launch(kept)
+                    self._launch(entry)
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Ask all to end together; each is killed when its own grace has passed."""
+        """Send SIGTERM to all children together; each is killed when its own grace has passed."""
         self._end.set()
         if self._thread.is_alive():
             self._thread.join()
         if self._leave_running:
             return
         with self._lock:
-            for kept in self._kept:
-                kept.child.ask_to_stop()
-            for kept in self._kept:
-                kept.exit_code = kept.child.stop()
-                self._enter(kept, State.STOPPED)
+            for entry in self._supervised:
+                entry.child.ask_to_stop()
+            for entry in self._supervised:
+                entry.exit_code = entry.child.stop()
+                self._enter(entry, ProcessState.STOPPED)
 
-    def statuses(self) -> list[Status]:
-        """Every child, in the order given."""
+    def statuses(self) -> list[ProcessStatus]:
+        """The status of every child, in the order of the constructor's `children`."""
         now = time.monotonic()
         with self._lock:
             return [
-                Status(
-                    name=kept.child.name,
-                    state=kept.state,
-                    pid=kept.child.pid if kept.child.running else None,
-                    for_s=now - kept.since,
-                    restarts=kept.restarts,
-                    exit_code=kept.exit_code,
+                ProcessStatus(
+                    name=entry.child.name,
+                    state=entry.state,
+                    pid=entry.child.pid if entry.child.running else None,
+                    for_s=now - entry.since,
+                    restarts=entry.restarts,
+                    exit_code=entry.exit_code,
                 )
-                for kept in self._kept
+                for entry in self._supervised
             ]
 
     def __enter__(self) -> Self:
@@ -131,34 +131,34 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._end.wait(LOOK_S):
             with self._lock:
-                for kept in self._kept:
-                    self._look(kept)
+                for entry in self._supervised:
+                    self._look(entry)
 
-    def _look(self, kept: _Kept) -> None:
-        if kept.state is State.RUNNING and not kept.child.running:
-            lived = time.monotonic() - kept.since
-            kept.short_lives = 0 if lived >= STEADY_S else kept.short_lives + 1
-            kept.exit_code = kept.child.exit_code
-            delay = restart_delay_s(kept.short_lives)
-            kept.due = time.monotonic() + delay
-            self._enter(kept, State.WAITING)
+    def _look(self, entry: _Supervised) -> None:
+        if entry.state is ProcessState.RUNNING and not entry.child.running:
+            lived = time.monotonic() - entry.since
+            entry.short_lives = 0 if lived >= STEADY_S else entry.short_lives + 1
+            entry.exit_code = entry.child.exit_code
+            delay = restart_delay_s(entry.short_lives)
+            entry.due = time.monotonic() + delay
+            self._enter(entry, ProcessState.WAITING)
             self._tell(
-                f"{kept.child.name} ended with exit code {kept.exit_code} after {lived:.0f} s; "
-                f"starting again in {delay:.1f} s; its log is {kept.child.log}"
+                f"{entry.child.name} ended with exit code {entry.exit_code} after {lived:.0f} s; "
+                f"starting again in {delay:.1f} s; its log is {entry.child.log}"
             )
-        elif kept.state is State.WAITING and time.monotonic() >= kept.due:
-            kept.restarts += 1
-            self._launch(kept)
+        elif entry.state is ProcessState.WAITING and time.monotonic() >= entry.due:
+            entry.restarts += 1
+            self._launch(entry)
 
-    def _launch(self, kept: _Kept) -> None:
+    def _launch(self, entry: _Supervised) -> None:
         try:
-            kept.child.start()
+            entry.child.start()
         except (OSError, EmbeddedError) as error:
-            # Out of processes or memory: the next look finds it ended, and the delays grow.
-            self._tell(f"{kept.child.name} could not be started: {error}")
-        self._enter(kept, State.RUNNING)
+            # Out of processes or memory: the next look finds that it has ended, and the delays grow.
+            self._tell(f"{entry.child.name} could not be started: {error}")
+        self._enter(entry, ProcessState.RUNNING)
 
     @staticmethod
-    def _enter(kept: _Kept, state: State) -> None:
-        kept.state = state
-        kept.since = time.monotonic()
+    def _enter(entry: _Supervised, state: ProcessState) -> None:
+        entry.state = state
+        entry.since = time.monotonic()

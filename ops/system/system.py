@@ -1,4 +1,4 @@
-"""The whole system on this machine as one context: broker, registry, topics, workers; afterwards nothing is left."""
+"""A whole system on this machine as a context manager: broker, registry, topics, workers; afterwards nothing runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ops.embedded.process import ChildProcess
 from ops.system.context import holding, write_run_file
 from ops.system.health import Health
 from ops.system.programs import PROGRAMS, Program
-from ops.system.supervisor import Status, Supervisor
+from ops.system.supervisor import ProcessStatus, Supervisor
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
 from streams.settings import Settings
 
-#: A worker finishes the batch in hand within 8 s (streams.runtime.worker); this much later it is stuck.
+#: A worker finishes its current batch within 8 s (streams.runtime.worker); after this many seconds it is stuck.
 WORKER_GRACE_S = 12.0
 #: Variables of the environment that describe the system to all its commands; they go into the run file when set.
 DESCRIBING = (
@@ -45,7 +45,7 @@ DESCRIBING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a person may choose."""
+    """The options of `vigia up` that concern the system itself."""
 
     run_dir: Path
     brokers: int = 1
@@ -54,19 +54,19 @@ class Options:
 
 
 class System:
-    """Everything, for as long as the `with` block lasts. State stays below the run folder and is found again next time.
+    """Services and workers, for as long as the `with` block lasts. State stays below the run folder for the next start.
 
     Services named by `VIGIA_BOOTSTRAP_SERVERS` and `VIGIA_SCHEMA_REGISTRY_URL` are used instead of embedded ones.
-    `tell` gets one line for each thing that a person should know, from any thread.
+    `tell` gets one line per event that a person should know of, from any thread.
     """
 
     def __init__(self, options: Options, tell: Callable[[str], None], env: Mapping[str, str] = os.environ) -> None:
         self.options = options
-        #: What workers and other commands need to know: `VIGIA_*` variables. Complete once entered.
+        #: The `VIGIA_*` variables that workers and other commands need. Complete once the block is entered.
         self.environment: dict[str, str] = {}
         self.kafka: EmbeddedKafka | None = None
         self.registry: EmbeddedRegistry | None = None
-        #: Name of a program that is no worker → where its metrics are.
+        #: Name of a program that is no worker → URL of its metrics.
         self.metrics: dict[str, str] = {}
         #: Name of a process → the process; with several workers of a stage, `grading-1`, `grading-2`.
         self.workers: dict[str, ChildProcess] = {}
@@ -84,7 +84,7 @@ class System:
 
     @property
     def targets_dir(self) -> Path:
-        """Prometheus `file_sd` targets, one file a worker, written by the workers."""
+        """The folder of Prometheus `file_sd` targets: one file per worker, written by the worker."""
         return self.run_dir / "targets"
 
     @property
@@ -94,7 +94,7 @@ class System:
 
     @property
     def process_environment(self) -> dict[str, str]:
-        """The whole environment that its processes get."""
+        """The complete environment of its processes."""
         return {**self._env, **self.environment}
 
     def __enter__(self) -> Self:
@@ -121,8 +121,8 @@ class System:
         """Stop whatever runs; for whom ctrl-C may have kept from leaving the `with` block. Closed already: nothing."""
         self._stack.close()
 
-    def statuses(self) -> list[Status]:
-        """Every process, services first."""
+    def statuses(self) -> list[ProcessStatus]:
+        """The status of every process, services first."""
         return [status for supervisor in self._supervisors for status in supervisor.statuses()]
 
     def serving(self, healths: Sequence[Health]) -> bool:
@@ -134,7 +134,7 @@ class System:
         return all(count >= self.settings.partitions for count in held.values())
 
     def kill(self) -> None:
-        """SIGKILL every process, for a person who does not want to wait for a graceful stop."""
+        """SIGKILL every process at once, without a graceful stop."""
         services = [*self.kafka.brokers] if self.kafka else []
         children = [*self.workers.values(), *(broker.process for broker in services)]
         with suppress(EmbeddedError):
@@ -163,15 +163,17 @@ class System:
 
     def _describe(self) -> dict[str, str]:
         kafka, registry = self.kafka, self.registry
-        told = {name: self._env[name] for name in DESCRIBING if self._env.get(name)}
-        told["VIGIA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers if kafka else self._env["VIGIA_BOOTSTRAP_SERVERS"]
-        told["VIGIA_SCHEMA_REGISTRY_URL"] = registry.url if registry else self._env["VIGIA_SCHEMA_REGISTRY_URL"]
-        told["VIGIA_REPLICATION"] = self._env.get("VIGIA_REPLICATION") or str(self.options.brokers)
-        told["VIGIA_IMAGE_STORE"] = self._env.get("VIGIA_IMAGE_STORE") or f"file://{self.run_dir / 'images'}"
-        told["VIGIA_RUN_DIR"] = str(self.run_dir)
-        if not self._env.get("VIGIA_TOKEN_KEY") and "VIGIA_TOKEN_KEY_FILE" not in told:
-            told["VIGIA_TOKEN_KEY_FILE"] = str(token_key_file(self.run_dir))
-        return told
+        described = {name: self._env[name] for name in DESCRIBING if self._env.get(name)}
+        described |= {
+            "VIGIA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers if kafka else self._env["VIGIA_BOOTSTRAP_SERVERS"],
+            "VIGIA_SCHEMA_REGISTRY_URL": registry.url if registry else self._env["VIGIA_SCHEMA_REGISTRY_URL"],
+            "VIGIA_REPLICATION": self._env.get("VIGIA_REPLICATION") or str(self.options.brokers),
+            "VIGIA_IMAGE_STORE": self._env.get("VIGIA_IMAGE_STORE") or f"file://{self.run_dir / 'images'}",
+            "VIGIA_RUN_DIR": str(self.run_dir),
+        }
+        if not self._env.get("VIGIA_TOKEN_KEY") and "VIGIA_TOKEN_KEY_FILE" not in described:
+            described["VIGIA_TOKEN_KEY_FILE"] = str(token_key_file(self.run_dir))
+        return described
 
     def _apply_topics(self) -> None:
         settings = self.settings
@@ -195,7 +197,7 @@ class System:
         services = [broker.process for broker in self.kafka.brokers] if self.kafka else []
         if self.registry:
             services.append(self.registry.process)
-        # Services leave after the workers, by their own callbacks above; here they are only kept running.
+        # Services are stopped after the workers, by their own callbacks above; here they are only kept running.
         self._supervisors = (
             stack.enter_context(Supervisor(services, self._tell, leave_running=True)),
             stack.enter_context(Supervisor(list(self.workers.values()), self._tell)),
@@ -215,7 +217,7 @@ class System:
             self.metrics[name] = f"http://{address}/metrics"
         return ChildProcess(
             name,
-            # -P: a folder called `ops` where the person happens to be must not be taken for ours.
+            # -P: a folder called `ops` in the current directory must not be taken for this package.
             [sys.executable, "-P", "-m", "ops", *arguments],
             log=self.run_dir / "logs" / f"{name}.log",
             env=self.process_environment,
@@ -226,9 +228,9 @@ class System:
 
 
 def token_key_file(run_dir: Path) -> Path:
-    """The run folder's own token key, made on first use and readable by its owner only.
+    """The file with the run folder's own token key, created on first use, readable by its owner only.
 
-    It is kept: with another key the same patient would become another token.
+    It is never replaced: with another key the same patient would get another token.
     """
     path = run_dir / "token.key"
     if not path.exists():

@@ -1,1 +1,1 @@
-"""What several commands show of the log: reports, trails and open work."""
+"""Output that several commands share: audit reports, trails of cases, and the list of open reviews."""

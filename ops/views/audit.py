@@ -1,4 +1,4 @@
-"""How the audit is shown: a report and a trail on a terminal, as JSON, and as metrics."""
+"""Shows audit reports and trails on a terminal, as JSON, and as metrics."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from streams.audit.report import Kind, Report
 from streams.audit.trail import Trail
 from streams.broker.received import ReceivedEvent
 
-#: What stands before the names of the topics in a cluster that mirrors another one.
+#: The option for topic names in a cluster that mirrors another one.
 topic_prefix = click.option(
     "--prefix",
     envvar="VIGIA_TOPIC_PREFIX",
     default="",
-    help="What stands before the names of the topics, as in a mirrored cluster (also VIGIA_TOPIC_PREFIX).",
+    help="Prefix of the topic names, as in a mirrored cluster (also VIGIA_TOPIC_PREFIX).",
 )
-#: Findings printed as lines; `--json` has all that are kept.
+#: Findings printed as lines; `--json` has all that the report keeps.
 LINES = 50
 
 
 def print_report(report: Report, seconds: float) -> None:
-    """A few lines: what was looked at, what is in order, and every finding with its place."""
+    """Print what was verified, what is in order, and the findings, each with topic, partition and offset."""
     console = Console(highlight=False, soft_wrap=True)
     records = sum(report.records.values())
     console.print(f"{records} records against {report.entries} audit entries in {seconds:.1f} s")
@@ -48,7 +48,7 @@ def print_report(report: Report, seconds: float) -> None:
 
 
 def print_trail(case_id: UUID, trail: Trail) -> None:
-    """Each entry: when, which stage, what; then by which model and policy, and from which hash to which."""
+    """Print each entry: time, stage and outcome; then model, policy, and the hashes of input and output."""
     click.echo(f"case {case_id}")
     for entry in trail.entries:
         click.echo(f"{when(entry.decided_at)}  {entry.stage.value:<15}  {entry.outcome}")
@@ -66,14 +66,14 @@ def _versions(entry: AuditEntry) -> tuple[tuple[str, str | None], ...]:
 
 
 def print_columns(rows: list[tuple[str, ...]]) -> None:
-    """Rows in aligned columns, each on one line however long, so that a script may cut them up."""
+    """Print rows in aligned columns, each on one line however long, so that a script can split them."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def trail_json(trail: Trail) -> dict[str, object]:
-    """The trail in plain values."""
+    """The trail in plain values for JSON."""
     return {
         "entries": [{**_entry_json(entry), "linked": not trail.unlinked(entry)} for entry in trail.entries],
         "erased_at": None if trail.erased_at is None else trail.erased_at.isoformat(),
@@ -81,7 +81,7 @@ def trail_json(trail: Trail) -> dict[str, object]:
 
 
 def _entry_json(entry: AuditEntry) -> dict[str, object]:
-    place = ReceivedEvent(
+    received = ReceivedEvent(
         topic=entry.topic,
         partition=0,
         offset=0,
@@ -92,13 +92,13 @@ def _entry_json(entry: AuditEntry) -> dict[str, object]:
         decoded=entry,
         error=None,
     )
-    event = place.as_mapping()["event"]
+    event = received.as_mapping()["event"]
     assert isinstance(event, dict)
     return event
 
 
 def print_remains(image_store: str, left: list[Remains], events: list[ReceivedEvent]) -> None:
-    """What an erasure leaves, where, and until when."""
+    """Print what an erasure leaves, where, and until when."""
     if open_ones := unanswered(events):
         click.echo(f"{open_ones} escalations are not answered: their clock writes new entries. Resolve them first.")
     for each in left:
@@ -111,7 +111,7 @@ def print_remains(image_store: str, left: list[Remains], events: list[ReceivedEv
 
 
 def textfile(report: Report | None, seconds: float) -> str:
-    """The result in Prometheus' text format; without a report, that there was none."""
+    """The result in Prometheus' text format; without a report, only that the verification failed."""
     lines = [
         "# HELP vigia_audit_verify_success 1 when the last verification came to a result, 0 when it could not be made.",
         "# TYPE vigia_audit_verify_success gauge",

@@ -1,4 +1,4 @@
-"""The review work list, made from the log itself: what is open, whom it waits for, and since when."""
+"""The list of open reviews, made from the topics: what is open, which role must answer, and since when."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streams.settings import Settings
 from streams.stages.escalation.state import ACKNOWLEDGED_FOR
 from streams.topics import AUDIT
 
-#: An unacknowledged escalation is published again every few hours, an acknowledged one is kept for `ACKNOWLEDGED_FOR`
-#: after its deadline; what was published before this is open no more.
+#: An unacknowledged escalation is published again every few hours, and an acknowledged one is kept for
+#: `ACKNOWLEDGED_FOR` after its deadline: what was published longer ago than this is no longer open.
 LOOK_BACK = ACKNOWLEDGED_FOR + timedelta(days=7)
 PRIORITIES: tuple[ReviewPriority, ...] = tuple(
     priority for priority in ReviewPriority if priority is not ReviewPriority.UNKNOWN
@@ -30,7 +30,7 @@ _OF_CLOCK = f"/{PipelineStage.ESCALATION.value}/".encode()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """One open escalation."""
+    """An open escalation as a review that waits for people."""
 
     event: EscalationEvent
     #: When the case's first escalation of this type was raised.
@@ -38,28 +38,28 @@ class Review:
     acknowledged_role: str | None = None
 
     def overdue(self, now: datetime) -> bool:
-        """Whether nobody took it up and a deadline has passed: the one that runs, or one before it."""
+        """Whether nobody took it up and a deadline has passed: the present one, or that of an earlier level."""
         return self.acknowledged_role is None and (self.event.level > 0 or self.event.respond_by <= now)
 
 
 class WorkList:
-    """Folds escalations and audit entries into what is open. Escalations first: an answer must find what it answers."""
+    """Folds escalations and audit entries into the open reviews. Take in escalations first: an answer needs its own."""
 
     def __init__(self) -> None:
-        # Of a case, one escalation of a type is open at most.
+        # At most one escalation per case and type is open.
         self._open: dict[tuple[UUID, EscalationType], Review] = {}
 
     def raised(self, event: EscalationEvent) -> None:
-        """An escalation was published: first, again, or in place of another."""
+        """Take in an escalation that was published: a new one, its next level, or one that replaces another."""
         if event.synthetic:
             return
         key = (event.case_id, event.type)
-        standing = self._open.get(key)
-        since = event.raised_at if standing is None else min(standing.since, event.raised_at)
+        current = self._open.get(key)
+        since = event.raised_at if current is None else min(current.since, event.raised_at)
         self._open[key] = Review(event=event, since=since)
 
     def audited(self, entry: AuditEntry) -> None:
-        """An audit entry: only answers that count, and ended escalations, change anything."""
+        """Take in an audit entry; only accepted answers and expired escalations change anything."""
         escalation_id = entry.attributes.get("escalation_id")
         ended = entry.stage is PipelineStage.ESCALATION and entry.outcome.startswith("expired:")
         answered = entry.stage is PipelineStage.ACKNOWLEDGEMENT and entry.outcome in ("acknowledged", "resolved")
@@ -72,7 +72,7 @@ class WorkList:
             self._open[key] = replace(self._open[key], acknowledged_role=entry.attributes.get("role"))
 
     def reviews(self) -> list[Review]:
-        """Everything open: most pressing priority first, then the earliest deadline."""
+        """The open reviews: most pressing priority first, then the earliest deadline."""
         rank: dict[ReviewPriority, int] = {priority: number for number, priority in enumerate(PRIORITIES)}
         return sorted(
             self._open.values(),
@@ -85,7 +85,7 @@ class WorkList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Figures of a list of reviews at one time."""
+    """The figures of a list of reviews at one time."""
 
     pending: int
     overdue: int
@@ -96,7 +96,7 @@ class Summary:
 
 
 def summary(reviews: Iterable[Review], now: datetime) -> Summary:
-    """`pending` waits for an answer; `acknowledged` was taken up and waits to be resolved."""
+    """The figures of `reviews`: `pending` ones wait for an answer, `acknowledged` ones to be resolved."""
     listed = list(reviews)
     pending = [each for each in listed if each.acknowledged_role is None]
     return Summary(
@@ -110,7 +110,7 @@ def summary(reviews: Iterable[Review], now: datetime) -> Summary:
 
 
 def read_reviews(settings: Settings, now: datetime) -> list[Review]:
-    """What is open, from the log. Raises ClientError, RegistryUnavailableError."""
+    """The open reviews, read from the topics. Raises ClientError, RegistryUnavailableError."""
     work = WorkList()
     serde = Serde(settings.schema_registry_url)
     # The audit last, so that every answer finds its escalation.
@@ -131,7 +131,7 @@ def read_reviews(settings: Settings, now: datetime) -> list[Review]:
 
 
 def read_ground_truth(settings: Settings) -> GroundTruth:
-    """All stagings by clinicians, from the audit. Raises ClientError, RegistryUnavailableError."""
+    """All stagings by clinicians, read from the audit topic. Raises ClientError, RegistryUnavailableError."""
     truth = GroundTruth()
     serde = Serde(settings.schema_registry_url)
     for message in read_log(settings, (AUDIT,)):

@@ -1,1 +1,1 @@
-"""`vigia watch`: who waits, where and how long, at a terminal; read from the broker alone."""
+"""`vigia watch`: which cases wait, where and for how long, on a terminal; all of it read from broker and registry."""

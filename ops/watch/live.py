@@ -8,18 +8,18 @@ from typing import Self
 
 from confluent_kafka import KafkaException
 
+from ops.lag.broker_view import BrokerView
 from ops.lag.client import BrokerAwayError
 from ops.lag.clinical.figures import ClinicalFigures
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.monitor import LagMonitor
-from ops.lag.view import View
 from ops.system.programs import expected_groups
 from ops.watch.snapshot import History, Snapshot
 from schemas.errors import RegistryUnavailableError
 
 
 class LiveSystem:
-    """Lag and patients of one system; the lag is shown also while the registry is away."""
+    """The lag and the waiting cases of one system; the lag is known even while the registry is away."""
 
     def __init__(self, bootstrap_servers: str, registry_url: str, groups: str = "vigia-.*") -> None:
         # Topics of other systems on the same cluster would only cost time.
@@ -37,7 +37,7 @@ class LiveSystem:
         self._clinical.close()
 
     def look(self) -> Snapshot:
-        """The system now; what is away is told in `trouble`."""
+        """A snapshot of the system now; its `trouble` says which service is away."""
         try:
             figures = self._lag.refresh()
         except BrokerAwayError as error:
@@ -52,7 +52,7 @@ class LiveSystem:
         )
 
     def settle(self, within_s: float) -> Snapshot:
-        """Look until everything up to now was read, or `within_s` has passed."""
+        """Take snapshots until one is complete or shows trouble, or `within_s` has passed; returns the last."""
         deadline = time.monotonic() + within_s
         while True:
             snapshot = self.look()
@@ -64,7 +64,7 @@ class LiveSystem:
         """Count what arrives, for `seconds`."""
         self._lag.scan(seconds)
 
-    def _patients(self, view: View) -> tuple[ClinicalFigures | None, str]:
+    def _patients(self, view: BrokerView) -> tuple[ClinicalFigures | None, str]:
         try:
             return self._clinical.refresh(view), ""
         except RegistryUnavailableError:

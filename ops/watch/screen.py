@@ -12,14 +12,14 @@ from rich.text import Text
 from ops.lag.clinical.figures import LANES, STEPS, ClinicalFigures, Waiting
 from ops.lag.clinical.unanswered import Unanswered
 from ops.lag.table import STYLES, duration, rate, short
-from ops.watch.snapshot import Snapshot, Stage
+from ops.watch.snapshot import Snapshot, StageSummary
 
 #: Escalations shown; the most pressing come first.
 ESCALATIONS = 8
 SPARK = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 10
 BAR_WIDTH = 8
-#: Seconds: from here on a waiting time is yellow, then red. Emergencies are promised in 2 s.
+#: Waiting times in seconds from which a cell is yellow, and red. The promise for emergencies is 2 s.
 EMERGENCY_LIMITS = (2.0, 10.0)
 ROUTINE_LIMITS = (60.0, 120.0)
 #: A countdown is yellow in the last minute.
@@ -45,7 +45,7 @@ def _head(snapshot: Snapshot) -> Text:
     return head.append(f"{brokers} answer{'' if snapshot.brokers != 1 else 's'}", "green")
 
 
-def _stages(stages: Sequence[Stage]) -> Table:
+def _stages(stages: Sequence[StageSummary]) -> Table:
     table = _table()
     table.add_column("stage", width=19, no_wrap=True, overflow="ellipsis")
     table.add_column("lag", width=BAR_WIDTH)
@@ -53,7 +53,7 @@ def _stages(stages: Sequence[Stage]) -> Table:
     table.add_column("oldest", justify="right", width=6)
     table.add_column("in/s", justify="right", width=5)
     table.add_column("out/s", justify="right", width=5)
-    table.add_column("a minute", width=SPARK_WIDTH)
+    table.add_column("last 60 s", width=SPARK_WIDTH)
     table.add_column("n", justify="right", width=2)
     table.add_column("state", width=7)
     most = max((stage.total.lag for stage in stages), default=0)
@@ -107,14 +107,14 @@ def _escalations(clinical: ClinicalFigures, now: float) -> RenderableType:
 
 
 def countdown(one: Unanswered, now: float) -> Text:
-    """Time to the deadline; below zero it is late."""
+    """The time to the deadline; negative when it has passed."""
     left = one.respond_by_ms / 1_000 - now
     text = f"-{duration(-left)}" if left < 0 else duration(left)
     return Text(text, "bold red" if left < 0 else "yellow" if left < SOON_S else "")
 
 
 def bar(value: int, most: int) -> str:
-    """A bar in eighths of a character, at least a sliver for anything that is not zero."""
+    """A bar of at most `BAR_WIDTH` characters, in eighths; every value above 0 is visible."""
     if value <= 0 or most <= 0:
         return ""
     eighths = max(1, round(value / most * BAR_WIDTH * 8))
@@ -122,7 +122,7 @@ def bar(value: int, most: int) -> str:
 
 
 def sparkline(values: Sequence[int]) -> str:
-    """The maximum of each of `SPARK_WIDTH` slices, oldest first; nothing is a blank, not the lowest block."""
+    """The maximum of each of `SPARK_WIDTH` slices, oldest first; 0 is a blank, not the lowest block."""
     if not values:
         return ""
     size = max(1, -(-len(values) // SPARK_WIDTH))

@@ -1,4 +1,4 @@
-"""What the screen shows, as a value: made from the figures of lag and patients, and a little history."""
+"""One moment of a running system as a value, made from lag figures, clinical figures and the lag's last minute."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from ops.lag.clinical.figures import ClinicalFigures, Waiting
 from ops.lag.clinical.unanswered import Unanswered
-from ops.lag.figures import Figures, GroupLag
+from ops.lag.figures import GroupLag, LagFigures
 from ops.lag.table import as_mapping, summed
 from ops.system.programs import expected_groups
 
-#: Refreshes a sparkline shows, one a second.
+#: Refreshes that a sparkline shows, at one per second.
 HISTORY = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class StageSummary:
     """One consumer group over all of its topics; `history` is its lag in records, oldest first."""
 
     group: str
@@ -29,24 +29,24 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One moment. `stages` is None when the broker is away, `clinical` when broker or registry are."""
+    """The system at one moment. `stages` is None when the broker is away, `clinical` when broker or registry is."""
 
     #: Seconds since the epoch.
     at: float
     trouble: str
     brokers: int
-    stages: tuple[Stage, ...] | None
+    stages: tuple[StageSummary, ...] | None
     clinical: ClinicalFigures | None
 
 
 class History:
-    """Lag of each group over the last minute."""
+    """The lag of each group over the last minute."""
 
     def __init__(self) -> None:
         self._lags: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
-    def stages(self, figures: Figures) -> tuple[Stage, ...]:
-        """Our stages in the order of the pipeline, then whoever else reads."""
+    def stages(self, figures: LagFigures) -> tuple[StageSummary, ...]:
+        """One summary per group: the pipeline's own in its order, then the others by name."""
         by_group: dict[str, list[GroupLag]] = defaultdict(list)
         for lag in figures.lags:
             by_group[lag.group].append(lag)
@@ -56,12 +56,12 @@ class History:
             self._lags[group].append(total.lag)
             known = figures.view.groups.get(group)
             members = known.members if known is not None else 0
-            stages.append(Stage(group=group, members=members, total=total, history=tuple(self._lags[group])))
+            stages.append(StageSummary(group=group, members=members, total=total, history=tuple(self._lags[group])))
         return tuple(stages)
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
-    """For scripts. Times are seconds; what is not known is null."""
+    """The snapshot in plain values for JSON. Times are seconds; what is not known is null."""
     clinical = snapshot.clinical
     return {
         "at": round(snapshot.at, 3),
@@ -73,7 +73,7 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _stage(stage: Stage) -> Mapping[str, Any]:
+def _stage(stage: StageSummary) -> Mapping[str, Any]:
     kept = {
         key: value for key, value in as_mapping(stage.total).items() if key not in ("topic", "partition", "committed")
     }

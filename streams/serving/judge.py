@@ -27,7 +27,7 @@ FollowOrders = Callable[[Callable[[Rollout], None]], Rollout]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Judgement:
     """What was said of one picture: a finding, that it is no usable picture, or why no model said anything."""
 
     answer: Finding | ImageProblem | ModelStatus
@@ -72,7 +72,7 @@ class Judge:
         changes, self._changes = self._changes, []
         return changes
 
-    async def judge(self, pictures: Sequence[tuple[UUID, bytes]]) -> list[Verdict]:
+    async def judge(self, pictures: Sequence[tuple[UUID, bytes]]) -> list[Judgement]:
         """One verdict for each (case id, picture), in order; one set of models for the whole batch."""
         models = self._models
         if not pictures:
@@ -92,7 +92,7 @@ class Judge:
         metrics.PHASE.labels("model").observe(time.perf_counter() - started)
         shadows = await self._shadows(models.shadow, pictures, answers)
         return [
-            Verdict(answer=answer, model_version=None if judge is None else judge.model_version, shadow=shadow)
+            Judgement(answer=answer, model_version=None if judge is None else judge.model_version, shadow=shadow)
             for answer, judge, shadow in zip(answers, judges, shadows, strict=True)
         ]
 

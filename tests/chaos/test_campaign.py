@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ops.chaos.campaign import run
-from ops.chaos.outcome import Plan
+from ops.chaos.outcome import CampaignPlan
 
 SEED = 20_261_124
 
@@ -18,7 +18,7 @@ def test_nothing_is_lost_doubled_wrong_or_unaudited_whatever_is_damaged(
 ) -> None:
     # How late is a figure of the report, not a matter for a test: it depends on what else the machine does.
     told: list[str] = []
-    outcome = run(Plan(seed=SEED, faults=7, cases=300, rate=15.0, brokers=1, late_after_s=600.0), told.append)
+    outcome = run(CampaignPlan(seed=SEED, faults=7, cases=300, rate=15.0, brokers=1, late_after_s=600.0), told.append)
     report = outcome.as_json()
     record_property("report", report["verdict"]["counts"])
     assert outcome.flowed, told

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.embedded import EmbeddedError, EmbeddedKafka
 from ops.embedded.admin import SILENT
-from ops.lag.families import FAMILIES
+from ops.lag.lag_metrics import FAMILIES
 from tests.programs import start_vigia
 
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]

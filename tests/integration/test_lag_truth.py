@@ -14,8 +14,8 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from ops.lag.evaluator import State
-from ops.lag.figures import Figures
+from ops.lag.evaluator import LagState
+from ops.lag.figures import LagFigures
 from ops.lag.monitor import LagMonitor
 from tests.services import KafkaService
 
@@ -87,7 +87,7 @@ class Lab:
                 open_ones.discard(message.partition())
         return times
 
-    def assert_equals_truth(self, topic: str, partitions: int = 1, group: str | None = None) -> Figures:
+    def assert_equals_truth(self, topic: str, partitions: int = 1, group: str | None = None) -> LagFigures:
         truth = self.truth(topic, partitions, group)
         figures = self.monitor.settle(20)
         ours = {lag.partition: lag for lag in figures.lags if (lag.group, lag.topic) == (group or self.group, topic)}
@@ -229,7 +229,7 @@ def test_a_topic_made_anew_counts_from_its_beginning(lab: Lab) -> None:
     lab.plain(topic, 25)
     figures = lab.assert_equals_truth(topic)
     assert figures.lags[0].lag == 25
-    assert figures.lags[0].state is State.OK, "a new topic is no rewind"
+    assert figures.lags[0].state is LagState.OK, "a new topic is no rewind"
 
 
 def test_a_group_that_has_members_but_never_committed_lags_by_everything(lab: Lab) -> None:
@@ -262,7 +262,7 @@ def test_a_group_at_the_end_whose_members_have_left_has_no_lag_and_is_in_order(l
     in_transactions(producer, topic, [5, 5])
     lab.commit((topic, 0, 12))
     figures = lab.assert_equals_truth(topic)
-    assert (figures.lags[0].lag, figures.lags[0].state) == (0, State.OK)
+    assert (figures.lags[0].lag, figures.lags[0].state) == (0, LagState.OK)
     assert figures.view.groups[lab.group].members == 0
 
 
@@ -281,4 +281,4 @@ def test_many_groups_at_odd_places_in_a_log_of_many_small_transactions_are_all_e
     # A group goes back to before everything that was counted.
     lab.commit((topic, 0, 0), group=groups[0])
     figures = lab.assert_equals_truth(topic, group=groups[0])
-    assert next(lag.state for lag in figures.lags if lag.group == groups[0]) is State.REWOUND
+    assert next(lag.state for lag in figures.lags if lag.group == groups[0]) is LagState.REWOUND

@@ -20,10 +20,10 @@ from ops.bench.rivals.work import Work
 from schemas.events import Lane
 from streams.settings import Settings
 
-#: In Celery over Redis zero goes first.
+#: In Celery over Redis, 0 is the highest priority.
 PRIORITY = {Lane.EMERGENCY: 0, Lane.ROUTINE: 9}
-#: Seconds after which Redis hands a task of a dead worker to another. Celery's default is an hour; shorter than the
-#: longest that a task may wait in a worker, and tasks run twice.
+#: Seconds after which Redis hands a task of a dead worker to another (Celery's default is an hour). If it is shorter
+#: than the longest wait of a task inside a worker, tasks run twice.
 VISIBILITY_TIMEOUT_S = 30
 
 app = Celery("vigia-bench", broker=os.environ.get("VIGIA_BENCH_REDIS", ""))
@@ -68,7 +68,7 @@ def grade(value: bytes) -> bytes:
 
 @app.task  # type: ignore[untyped-decorator]
 def escalate(value: bytes, case_id: str) -> None:
-    """A grading event to its escalations, and a mark that the case is done."""
+    """A grading event to its escalations, and an entry on the list of finished cases."""
     pipeline = _redis().pipeline()
     for _, escalation in _work().escalate([value])[0]:
         pipeline.rpush(ESCALATIONS, escalation)
@@ -77,5 +77,5 @@ def escalate(value: bytes, case_id: str) -> None:
 
 
 def publish(value: bytes, case_id: UUID, lane: Lane) -> None:
-    """Hand a case to the workers."""
+    """Hand a case event (its encoded `value`) to the workers."""
     chain(infer.s(value), grade.s(), escalate.s(str(case_id))).apply_async(priority=PRIORITY[lane])

@@ -1,4 +1,4 @@
-"""A plain confluent-kafka loop: consume, transform, produce; with transactions, or flushed and then committed.
+"""A plain confluent-kafka loop: consume, transform, produce; in transactions, or flushed before offsets are committed.
 
 Run as a process: `python -m ops.bench.rivals.plain inference|grading|escalation transactions|at-least-once`.
 """
@@ -19,12 +19,12 @@ from streams.runtime.app import COMMIT_INTERVAL_S, SESSION_TIMEOUT_S
 from streams.settings import Settings
 from streams.stages.inference.stage import MAX_BATCH, WITHIN_S
 
-#: Records a transaction of the light steps carries at most, and how long one waits to be filled, as in the pipeline.
+#: The most records per transaction of the light steps, as in the pipeline.
 LIGHT_BATCH = 500
 
 
 def transform(work: Work, stage: str) -> Callable[[Sequence[bytes]], list[Done]]:
-    """The work of a stage, as records to produce."""
+    """The function that turns the record values of a stage into the records to produce."""
     if stage == "inference":
         return work.infer
     if stage == "grading":
@@ -33,7 +33,7 @@ def transform(work: Work, stage: str) -> Callable[[Sequence[bytes]], list[Done]]
 
 
 def run(stage: str, transactions: bool, settings: Settings) -> None:
-    """Work until SIGTERM."""
+    """Process records until SIGTERM."""
     source, target = FLOW[stage]
     heavy = stage == "inference"
     batch = max(MAX_BATCH.values()) if heavy else LIGHT_BATCH

@@ -1,4 +1,4 @@
-"""Faust as its documentation shows it: agents that send, at least once. One stage a process.
+"""Faust as its documentation shows it: agents that send, at least once. One process per stage.
 
 Run as a process: `python -m ops.bench.rivals.stock_faust inference|grading|escalation`.
 """

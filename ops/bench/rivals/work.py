@@ -1,7 +1,7 @@
-"""The work itself, stage by stage, as plain functions: what every contestant of the benchmark does with a case.
+"""The work of each stage as plain functions: what every contestant of the benchmark does with a case.
 
-The same model, rules and events as the pipeline's stages, and the same Avro bytes in and out. Left out is what the
-pipeline adds and the other designs have not: dedupe, state, the audit entry, the dead letter, the escalation clock.
+The same model, rules and events as the pipeline's stages, and the same Avro bytes in and out. Left out is what only the
+pipeline has: dedupe, state, audit entries, dead letters, the escalation clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schemas.events import GradingEvent
 from schemas.serde import Serde
 from streams import topics
 from streams.images.store import ImageStore
-from streams.serving.judge import Verdict
+from streams.serving.judge import Judgement
 from streams.settings import Settings
 from streams.stages.escalation.events import requested_escalation
 from streams.stages.grading.events import graded
@@ -27,14 +27,14 @@ from streams.stages.policy.file import load_policy
 
 
 class Done(NamedTuple):
-    """A record that comes of an input."""
+    """A record to produce: key and encoded value."""
 
     key: bytes
     value: bytes
 
 
 class Work:
-    """The three steps. The model is loaded at the first picture, so that a process which only grades has none."""
+    """The three steps. The model is loaded at the first picture, so that a process which only grades never loads it."""
 
     def __init__(self, settings: Settings, batch: int) -> None:
         self._settings, self._batch = settings, batch
@@ -58,7 +58,7 @@ class Work:
         for case, answer in zip(cases, answers, strict=True):
             if isinstance(answer, ImageProblem):
                 raise TypeError("the benchmark's own pictures can all be judged")
-            verdict = Verdict(answer=answer, model_version=self.predictor.model_version)
+            verdict = Judgement(answer=answer, model_version=self.predictor.model_version)
             done.append(self._done(inference_event(case, verdict, None, taken_up_at), topics.INFERENCES))
         return done
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from inference import versions as registry
 from inference.findings import ModelError
-from inference.training.folder import FolderError
+from inference.training.folder import PictureFolderError
 from ops.commands.model.progress import Watch
 from ops.commands.model.rollout import announce, canary, clear, orders, shadow
 from ops.commands.model.speed import speed
@@ -36,7 +36,7 @@ def _one_line() -> Iterator[None]:
     """Turn what a person can act on into one line."""
     try:
         yield
-    except (ModelError, FolderError) as error:
+    except (ModelError, PictureFolderError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""Lag of patients instead of records: who waits at which step, and which escalation nobody has answered.
+"""Lag in cases instead of records: which cases wait before which step, and which escalations nobody has answered.
 
-Read from the topics alone, by a consumer that belongs to no group; synthetic cases (canaries) are left out.
+All of it is read from the topics, by a consumer that belongs to no group; synthetic cases (canaries) are left out.
 """

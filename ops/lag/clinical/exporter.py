@@ -1,4 +1,4 @@
-"""Serves the clinical figures beside the lag, from a thread of its own that follows the lag exporter's newest view."""
+"""Serves the clinical figures beside the lag, from a thread of its own that uses the lag exporter's newest view."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from confluent_kafka import KafkaException
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from ops.lag.broker_view import BrokerView
 from ops.lag.clinical.figures import LANES, PRIORITIES, STEPS, ClinicalFigures
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.exporter import EVERY_S, STALE_AFTER_S, metric
-from ops.lag.metric_family import Family, Sample
-from ops.lag.view import View
+from ops.lag.metric_family import Family, MetricSample
 from schemas.errors import RegistryUnavailableError
 from schemas.events import EscalationType
 
@@ -28,8 +28,10 @@ _PRIORITY = ("priority",)
 _PRIORITY_EXAMPLE = (PRIORITIES[0],)
 
 
-def _by_priority(read: Callable[[ClinicalFigures, str], float | None]) -> Callable[[ClinicalFigures], Iterable[Sample]]:
-    def samples(figures: ClinicalFigures) -> Iterator[Sample]:
+def _by_priority(
+    read: Callable[[ClinicalFigures, str], float | None],
+) -> Callable[[ClinicalFigures], Iterable[MetricSample]]:
+    def samples(figures: ClinicalFigures) -> Iterator[MetricSample]:
         for priority in PRIORITIES:
             value = read(figures, priority)
             if value is not None:
@@ -50,7 +52,7 @@ def _overdue(figures: ClinicalFigures, priority: str) -> int:
     return sum(one.respond_by_ms / 1_000 < figures.at for one in figures.of(priority))
 
 
-def _missed(figures: ClinicalFigures) -> Iterator[Sample]:
+def _missed(figures: ClinicalFigures) -> Iterator[MetricSample]:
     known = Counter({kind.value: 0 for kind in EscalationType if kind is not EscalationType.UNKNOWN})
     known.update(figures.missed)
     for kind, count in known.items():
@@ -61,7 +63,7 @@ def _family(name: str, help: str, labels: tuple[str, ...], example: tuple[str, .
     return Family(name=name, help=help, labels=labels, example=example, value=value)
 
 
-CLINICAL: tuple[tuple[Family, Callable[[ClinicalFigures], Iterable[Sample]]], ...] = (
+CLINICAL: tuple[tuple[Family, Callable[[ClinicalFigures], Iterable[MetricSample]]], ...] = (
     (
         _family("vigia_clinical_waiting_cases", "Cases that the step has not worked off.", _WAIT, _WAIT_EXAMPLE, 2),
         lambda figures: [((one.step, one.lane), one.cases) for one in figures.waiting],
@@ -135,7 +137,7 @@ CLINICAL_FAMILIES: tuple[Family, ...] = (*(family for family, _ in CLINICAL), CL
 class ClinicalExporter(Collector):
     """Register it with a prometheus-client registry, and `start` it."""
 
-    def __init__(self, monitor: ClinicalMonitor, newest_view: Callable[[], View | None]) -> None:
+    def __init__(self, monitor: ClinicalMonitor, newest_view: Callable[[], BrokerView | None]) -> None:
         self._monitor = monitor
         self._newest_view = newest_view
         self._figures: ClinicalFigures | None = None
@@ -148,14 +150,15 @@ class ClinicalExporter(Collector):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the loop and let go of broker and registry."""
+        """End the loop and close the connections to broker and registry."""
         self._stop.set()
         self._thread.join(timeout=30)
         self._monitor.close()
 
     @property
     def figures(self) -> ClinicalFigures | None:
-        """The newest figures, or None: a service is away, or not everything was read for too long to be believed."""
+        """The newest figures; None when a service is away, or when the last complete read is older than
+        `STALE_AFTER_S`."""
         return self._figures if time.monotonic() - self._complete_at_s <= STALE_AFTER_S else None
 
     def collect(self) -> Iterator[Metric]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from ops.lag.broker_view import BrokerView
 from ops.lag.client import Partition, reading_consumer
 from ops.lag.clinical.figures import LANES, STEPS, ClinicalFigures, Waiting
 from ops.lag.clinical.projection import Projection
 from ops.lag.clinical.unanswered import Escalations, Unanswered
 from ops.lag.clinical.waiting import WaitingQueue
 from ops.lag.positions import next_read
-from ops.lag.view import View
 from schemas.registry import Registry
 from streams import topics
 from streams.pipeline import STAGES
@@ -78,7 +78,7 @@ class ClinicalMonitor:
         self._topic_ids: dict[str, str] = {}
         self.escalations = Escalations()
 
-    def refresh(self, view: View) -> ClinicalFigures:
+    def refresh(self, view: BrokerView) -> ClinicalFigures:
         """The figures for a view. Raises RegistryUnavailableError, and KafkaException when the broker is away."""
         self._notice_new_topics(view)
         self._follow(view)
@@ -102,7 +102,7 @@ class ClinicalMonitor:
         self._consumer.close()
         self._registry.close()
 
-    def _notice_new_topics(self, view: View) -> None:
+    def _notice_new_topics(self, view: BrokerView) -> None:
         ids = {name: topic.topic_id for name, topic in view.topics.items()}
         stale = [place for place in self._read_to if ids.get(place[0]) != self._topic_ids.get(place[0])]
         if stale:
@@ -112,7 +112,7 @@ class ClinicalMonitor:
             self._before.pop(place, None)
         self._topic_ids = ids
 
-    def _follow(self, view: View) -> None:
+    def _follow(self, view: BrokerView) -> None:
         starts: dict[Partition, int] = {}
         for step, group, topic in self._sources.steps:
             for place in _places(view, topic):
@@ -139,7 +139,7 @@ class ClinicalMonitor:
             self._consumer.incremental_assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         self._read_to |= starts
 
-    def _offsets_at(self, places: list[Partition], view: View) -> dict[Partition, int]:
+    def _offsets_at(self, places: list[Partition], view: BrokerView) -> dict[Partition, int]:
         since_ms = int((view.at - self._look_back_s) * 1_000)
         found = self._consumer.offsets_for_times([TopicPartition(*place, since_ms) for place in places], timeout=5.0)
         return {
@@ -173,7 +173,7 @@ class ClinicalMonitor:
         elif event.get("escalations", True):
             self._before[place].queue.add(offset, event["lane"], event["published_at"] // 1_000)
 
-    def _pass(self, view: View) -> None:
+    def _pass(self, view: BrokerView) -> None:
         for place, before in self._before.items():
             if place in view.bounds:
                 before.queue.passed(_position(view, before.group, place))
@@ -191,14 +191,14 @@ class ClinicalMonitor:
                 )
 
 
-def _places(view: View, topic: str) -> Iterator[Partition]:
+def _places(view: BrokerView, topic: str) -> Iterator[Partition]:
     if topic in view.topics:
         for number in view.topics[topic].partitions:
             if (topic, number) in view.bounds:
                 yield topic, number
 
 
-def _position(view: View, group: str, place: Partition) -> int:
+def _position(view: BrokerView, group: str, place: Partition) -> int:
     known = view.groups.get(group)
     return next_read(known.committed.get(place) if known is not None else None, view.bounds[place])
 

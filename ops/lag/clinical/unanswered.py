@@ -1,4 +1,7 @@
-"""Escalations that nobody has answered, from what the topics say; pure, and bounded by what is open."""
+"""Which escalations nobody has answered, folded from escalation events and audit entries; no I/O.
+
+Memory is bounded by the number of open escalations and `ANSWERS_KEPT`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-#: Answers remembered although their escalation was not seen: topics are read side by side, so the answer may come
+#: Answers remembered although their escalation was not yet seen: topics are read concurrently, so the answer may come
 #: first.
 ANSWERS_KEPT = 10_000
 #: Outcomes of an acknowledgement that stop the clock (streams.clinical.acknowledgements.AckCode; a test compares).
@@ -29,10 +32,10 @@ class Unanswered:
 
 
 class Escalations:
-    """Folds escalation events and the audit of what became of them into what is still unanswered."""
+    """Folds escalation events and their audit entries into the escalations that are still unanswered."""
 
     def __init__(self) -> None:
-        # Of a case, one escalation of a type is open at most: a more pressing one takes the place of the one before.
+        # At most one escalation per case and type is open: a more pressing one replaces the one before.
         self._open: dict[tuple[str, str], Unanswered] = {}
         self._key_of: dict[str, tuple[str, str]] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
@@ -44,13 +47,13 @@ class Escalations:
         if seen.escalation_id in self._answered:
             return
         key = (seen.case_id, seen.type)
-        standing = self._open.get(key)
-        if standing is not None:
-            if standing.escalation_id == seen.escalation_id and seen.level < standing.level:
+        current = self._open.get(key)
+        if current is not None:
+            if current.escalation_id == seen.escalation_id and seen.level < current.level:
                 return
             # The patient has been waiting since the first of them.
-            seen = replace(seen, raised_ms=min(seen.raised_ms, standing.raised_ms))
-            del self._key_of[standing.escalation_id]
+            seen = replace(seen, raised_ms=min(seen.raised_ms, current.raised_ms))
+            del self._key_of[current.escalation_id]
         self._open[key] = seen
         self._key_of[seen.escalation_id] = key
 

@@ -1,17 +1,17 @@
-"""Cases that stand before a step on one partition: only what is open is remembered, and only so much of it."""
+"""The cases that wait before a step on one partition, in bounded memory."""
 
 from __future__ import annotations
 
 from collections import deque
 
-#: Cases remembered a lane and partition. A longer queue is remembered from its old end, which is the end that
-#: matters; what did not fit is counted, and read again when the remembered part has been worked off. 64 bytes each:
-#: 640 KiB a partition and lane.
+#: Cases remembered per lane and partition. Of a longer queue the oldest cases are remembered, which are those that
+#: matter; what did not fit is counted, and read again when the remembered part has been processed. 64 bytes each: 640
+#: KiB per partition and lane.
 KEPT = 10_000
 
 
 class WaitingQueue:
-    """Offsets, lanes and publishing times (ms) of what a step has not passed, in the order of the log."""
+    """Offsets, lanes and publishing times (ms since the epoch) of the cases that a step has not read, in log order."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
@@ -20,7 +20,7 @@ class WaitingQueue:
         self._left_out: dict[str, tuple[int, int]] = {}
 
     def add(self, offset: int, lane: str, published_ms: int) -> None:
-        """A case at `offset` waits since `published_ms`."""
+        """Add the case at `offset`, which has been waiting since `published_ms`."""
         queue = self._lanes.setdefault(lane, deque())
         if lane in self._left_out or len(queue) >= self._kept:
             self._left_out[lane] = (offset, self._left_out.get(lane, (0, 0))[1] + 1)
@@ -28,9 +28,10 @@ class WaitingQueue:
             queue.append((offset, published_ms))
 
     def passed(self, position: int) -> bool:
-        """The step has passed everything below `position`.
+        """Remove the cases below `position`, which the step has read.
 
-        True: read again from there, for a lane's memory has run out.
+        Returns True when the log must be read again from there: all remembered cases of a lane are read, and some did
+        not fit.
         """
         for queue in self._lanes.values():
             while queue and queue[0][0] < position:

@@ -9,11 +9,11 @@ from inference.findings import ImageProblem
 from schemas import ids
 from schemas.events import CaseEvent, Finding, ImageReference, InferenceEvent, ModelStatus, Region, StageClass
 from streams import metrics
-from streams.serving.judge import Verdict
+from streams.serving.judge import Judgement
 
 
 def inference_event(
-    case: CaseEvent, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime
+    case: CaseEvent, verdict: Judgement, heat_map: ImageReference | None, taken_up_at: datetime
 ) -> InferenceEvent:
     """The event; `verdict` must not be an ImageProblem, which is a dead letter instead."""
     answer = verdict.answer

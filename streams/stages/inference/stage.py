@@ -28,7 +28,7 @@ from streams.images.store import ImageStore
 from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
 from streams.runtime.retry import Deadline, until_deadline
 from streams.runtime.stage import NoState, StatelessStage
-from streams.serving.judge import Judge, Verdict
+from streams.serving.judge import Judge, Judgement
 from streams.serving.model_set import Change
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.events import inference_event, outcome
@@ -117,7 +117,7 @@ class InferenceStage(StatelessStage[CaseEvent]):
         except StoreUnavailableError as error:
             return InputProblem(reason=error.code, detail="the image store did not answer in time")
 
-    async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Verdict]) -> list[ImageReference | None]:
+    async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Judgement]) -> list[ImageReference | None]:
         """Where the model looked, drawn over each picture with an injury and stored beside it."""
         if not self._heat_maps:
             return [None] * len(pictures)
@@ -128,7 +128,7 @@ class InferenceStage(StatelessStage[CaseEvent]):
         metrics.PHASE.labels("explain").observe(time.perf_counter() - started)
         return drawn
 
-    async def _draw(self, picture: bytes, verdict: Verdict) -> ImageReference | None:
+    async def _draw(self, picture: bytes, verdict: Judgement) -> ImageReference | None:
         finding = verdict.answer
         if not isinstance(finding, Finding) or finding.heat is None or finding.region is None:
             return None
@@ -145,7 +145,7 @@ class InferenceStage(StatelessStage[CaseEvent]):
             return None
 
     def _result(
-        self, record: CaseInput, verdict: Verdict, heat_map: ImageReference | None, taken_up_at: datetime
+        self, record: CaseInput, verdict: Judgement, heat_map: ImageReference | None, taken_up_at: datetime
     ) -> Result:
         if isinstance(verdict.answer, ImageProblem):
             return Result(problem=InputProblem(reason=verdict.answer.code.value, detail=str(verdict.answer)))

@@ -12,7 +12,7 @@ from PIL import Image
 from inference import versions as registry
 from inference.decode import decode, to_square
 from inference.explain import HeatMap, overlay, region
-from inference.findings import Finding, ImageProblem, Region
+from inference.findings import EvidenceRegion, Finding, ImageProblem
 from inference.predictor import Predictor
 from inference.synthetic.generator import picture
 
@@ -26,7 +26,7 @@ def heat(*cells: tuple[int, int, float]) -> HeatMap:
 
 def test_the_region_is_the_box_of_the_strongest_connected_cells() -> None:
     found = region(heat((4, 8, 5.0), (5, 8, 4.0), (5, 9, 3.0), (14, 0, 4.5), (0, 15, 0.5)))
-    assert found == Region(x=8 / 16, y=4 / 16, w=2 / 16, h=2 / 16)
+    assert found == EvidenceRegion(x=8 / 16, y=4 / 16, w=2 / 16, h=2 / 16)
 
 
 def test_nothing_that_speaks_for_the_class_gives_no_region() -> None:

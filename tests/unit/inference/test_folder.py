@@ -13,7 +13,7 @@ from PIL import Image
 
 from inference.findings import CLASSES
 from inference.synthetic.corpus import Corpus
-from inference.training.folder import FolderError, find, read, split
+from inference.training.folder import PictureFolderError, find, read, split
 
 
 def fill(folder: Path, per_class: int = 3) -> None:
@@ -92,22 +92,22 @@ def test_a_table_names_patients_and_tones(tmp_path: Path) -> None:
 def test_a_bad_row_is_named_by_its_line(tmp_path: Path, change: dict[str, str], message: str) -> None:
     fill(tmp_path, 1)
     row = {"image": "none/0.jpg", "stage": "none", "patient": "CD-2025-001", "monk": ""} | change
-    with pytest.raises(FolderError, match=message) as caught:
+    with pytest.raises(PictureFolderError, match=message) as caught:
         find(table(tmp_path, [row]))
     assert "CD-2025" not in str(caught.value)
 
 
 def test_missing_columns_classes_and_folders_are_said(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match="no column 'stage'"):
+    with pytest.raises(PictureFolderError, match="no column 'stage'"):
         find(table(tmp_path, [{"image": "x", "patient": "y"}]))
     fill(tmp_path / "a", 1)
     (tmp_path / "a" / "none" / "0.jpg").unlink()
-    with pytest.raises(FolderError, match="no picture of class none"):
+    with pytest.raises(PictureFolderError, match="no picture of class none"):
         find(tmp_path / "a")
     (tmp_path / "b" / "blisters").mkdir(parents=True)
-    with pytest.raises(FolderError, match="'blisters' is no class"):
+    with pytest.raises(PictureFolderError, match="'blisters' is no class"):
         find(tmp_path / "b")
-    with pytest.raises(FolderError, match="neither"):
+    with pytest.raises(PictureFolderError, match="neither"):
         find(tmp_path / "nowhere")
 
 
@@ -131,5 +131,5 @@ def test_no_patient_is_in_two_parts_and_no_picture_is_lost(extra: list[int], see
 
 
 def test_too_few_patients_are_refused_rather_than_split_by_picture() -> None:
-    with pytest.raises(FolderError, match="at least 3"):
+    with pytest.raises(PictureFolderError, match="at least 3"):
         split(corpus_of([0] * 30, [1] * 30), (0.2, 0.2), 0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.evaluation import metrics
-from inference.evaluation.records import Record
+from inference.evaluation.judging import JudgedPicture
 from inference.evaluation.summary import summarise_foreign, summarise_wounds, verdicts
 from inference.findings import CLASSES
 from inference.synthetic.corpus import FOREIGN
@@ -90,15 +90,20 @@ def test_calling_an_injury_milder_costs_more_than_the_reverse() -> None:
     assert cost[FOUR, NONE] == cost.max()
 
 
-def _record(label: int, called: int, tone: int = 5, abstained: str | None = None) -> Record:
+def _record(label: int, called: int, tone: int = 5, abstained: str | None = None) -> JudgedPicture:
     probabilities = [0.02] * 7
     probabilities[called] = 0.88
-    return Record(label=label, tone=tone, tags=("hair",), probabilities=tuple(probabilities), abstained=abstained)
+    return JudgedPicture(
+        label=label, tone=tone, tags=("hair",), probabilities=tuple(probabilities), abstained=abstained
+    )
 
 
 def test_a_summary_separates_abstentions_from_mistakes() -> None:
     records = [_record(k, k, tone=1 + k) for k in range(7)] * 20
-    records += [_record(ONE, NONE, abstained="unfamiliar"), Record(label=TWO, tone=2, tags=(), abstained="blurred")]
+    records += [
+        _record(ONE, NONE, abstained="unfamiliar"),
+        JudgedPicture(label=TWO, tone=2, tags=(), abstained="blurred"),
+    ]
     summary = summarise_wounds(records)
     assert summary["accuracy"]["hits"] == 140
     assert summary["accuracy"]["total"] == 141
@@ -110,7 +115,7 @@ def test_a_summary_separates_abstentions_from_mistakes() -> None:
 
 def test_verdicts_name_what_was_missed() -> None:
     sets = {"ordinary": summarise_wounds([_record(k, k) for k in range(7)] * 3 + [_record(ONE, NONE)] * 3)}
-    sets["foreign"] = summarise_foreign([Record(label=FOREIGN, tone=0, tags=("wood",), abstained="not_a_wound")])
+    sets["foreign"] = summarise_foreign([JudgedPicture(label=FOREIGN, tone=0, tags=("wood",), abstained="not_a_wound")])
     found = {(name, key): met for name, key, _, _, met in verdicts(sets)}
     assert found["ordinary", "missed_injury"] is False
     assert found["foreign", "declined"] is True
@@ -118,7 +123,9 @@ def test_verdicts_name_what_was_missed() -> None:
 
 
 def test_foreign_pictures_that_got_through_are_named_by_what_they_were_taken_for() -> None:
-    through = Record(label=FOREIGN, tone=0, tags=("food",), probabilities=(0.1, 0, 0, 0.9, 0, 0, 0))
-    summary = summarise_foreign([through, Record(label=FOREIGN, tone=0, tags=("food",), abstained="not_a_wound")])
+    through = JudgedPicture(label=FOREIGN, tone=0, tags=("food",), probabilities=(0.1, 0, 0, 0.9, 0, 0, 0))
+    summary = summarise_foreign(
+        [through, JudgedPicture(label=FOREIGN, tone=0, tags=("food",), abstained="not_a_wound")]
+    )
     assert summary["taken_for"] == {"stage_3": 1}
     assert summary["families"]["food"]["value"] == pytest.approx(0.5)

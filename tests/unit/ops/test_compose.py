@@ -16,7 +16,7 @@ import yaml
 
 from ops.cli import COMMANDS
 from ops.compose import runtime_lock
-from ops.dashboards import house
+from ops.dashboards import panels
 from ops.system.programs import PROGRAMS
 
 ROOT = Path(__file__).parents[3]
@@ -176,7 +176,7 @@ def test_what_is_mounted_is_in_the_repository(name: str) -> None:
 def test_grafana_has_a_data_source_of_the_kind_that_the_dashboards_ask_for() -> None:
     path = ROOT / "ops/compose/grafana/provisioning/datasources/prometheus.yml"
     (source,) = yaml.safe_load(path.read_text(encoding="utf-8"))["datasources"]
-    assert source["type"] == house.DATASOURCE.type_val
+    assert source["type"] == panels.DATASOURCE.type_val
     assert source["isDefault"]
     provider = ROOT / "ops/compose/grafana/provisioning/dashboards/vigia.yml"
     folder = yaml.safe_load(provider.read_text(encoding="utf-8"))["providers"][0]["options"]["path"]

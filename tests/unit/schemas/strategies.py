@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.constraints import Finite, Known, Length, Pattern, Range
 from schemas.events import Finding, InferenceEvent, ModelStatus
-from schemas.plans import Plan
+from schemas.plans import FieldPlan
 from schemas.record import Record
 
 R = TypeVar("R", bound=Record)
@@ -28,13 +28,13 @@ def events(record: type[R]) -> st.SearchStrategy[R]:
     return st.builds(record, **fields)
 
 
-def values(plan: Plan) -> st.SearchStrategy[Any]:
+def values(plan: FieldPlan) -> st.SearchStrategy[Any]:
     """Any value that `plan` allows."""
     found = _values(plan)
     return st.none() | found if plan.optional else found
 
 
-def _values(plan: Plan) -> st.SearchStrategy[Any]:
+def _values(plan: FieldPlan) -> st.SearchStrategy[Any]:
     length = next((c for c in plan.constraints if isinstance(c, Length)), Length(0, 20))
     limits = {"min_size": length.low, "max_size": min(length.high, 5)}
     match plan.kind:

@@ -14,7 +14,7 @@ import pytest
 import schemas.events
 from schemas import definitions
 from schemas.definitions import DefinitionError
-from schemas.plans import Plan
+from schemas.plans import FieldPlan
 from schemas.record import RECORDS, Record
 
 TYPES = definitions.packaged()
@@ -25,7 +25,7 @@ ENUMS = {
 }
 
 
-def avro_type(plan: Plan) -> Any:
+def avro_type(plan: FieldPlan) -> Any:
     kind: Any = plan.kind
     match plan.kind:
         case "uuid":

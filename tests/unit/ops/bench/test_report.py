@@ -8,7 +8,7 @@ from ops.bench import report
 from ops.bench.growth import Growth
 from ops.bench.latency import summarise
 from ops.bench.rounds import Throughput
-from ops.bench.run import Figures, Sizes
+from ops.bench.run import BenchFigures, BenchSizes
 
 
 def measured(name: str, rate: float) -> Throughput:
@@ -17,7 +17,7 @@ def measured(name: str, rate: float) -> Throughput:
 
 def test_a_ratio_is_taken_within_one_round() -> None:
     # The machine was half as fast in the second round; the ratio is not to notice.
-    figures = Figures(
+    figures = BenchFigures(
         rounds={
             "bare loop": [measured("bare loop", 200.0), measured("bare loop", 100.0)],
             "pipeline": [measured("pipeline", 160.0), measured("pipeline", 80.0)],
@@ -37,13 +37,13 @@ def test_the_slope_is_the_cost_of_one_more() -> None:
 
 
 def test_the_report_is_json_and_names_what_was_left_out() -> None:
-    figures = Figures(
+    figures = BenchFigures(
         rounds={"bare loop": [measured("bare loop", 200.0)]},
         emergencies={("pipeline", "idle"): summarise([0.1, 0.2], lost=1)},
         growth=[Growth(what="cases", unit="s", points={1.0: 1.0, 2.0: 2.0})],
         left_out=["Celery: no redis-server"],
     )
-    told = json.loads(json.dumps(report.as_json(figures, Sizes())))
+    told = json.loads(json.dumps(report.as_json(figures, BenchSizes())))
     assert told["left_out"] == ["Celery: no redis-server"]
     assert told["emergencies"][0]["lost"] == 1
     assert told["ratio_to_bare"] == {"bare loop": [1.0]}

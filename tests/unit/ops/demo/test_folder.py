@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.commands.demo import own_environment
-from ops.demo.folder import MARKER, FolderError, own_folder
+from ops.demo.folder import MARKER, DemoFolderError, own_folder
 from ops.system.context import LOCK_FILE, holding
 
 
@@ -31,7 +31,7 @@ def test_two_demos_at_once_have_two_folders(tmp_path: Path) -> None:
 
 
 def test_a_chosen_folder_in_use_is_refused(tmp_path: Path) -> None:
-    with own_folder(tmp_path / "x", tmp_path), pytest.raises(FolderError, match="another vigia works"):
+    with own_folder(tmp_path / "x", tmp_path), pytest.raises(DemoFolderError, match="another vigia works"):
         own_folder(tmp_path / "x", tmp_path).__enter__()
 
 
@@ -39,7 +39,7 @@ def test_a_folder_in_which_vigia_up_looks_at_a_demo_is_left_alone(tmp_path: Path
     with own_folder(tmp_path / "x", tmp_path) as folder:
         (folder / "images").mkdir()
     with holding(folder, {"XDG_DATA_HOME": str(tmp_path / "data")}):
-        with pytest.raises(FolderError, match="another vigia works"):
+        with pytest.raises(DemoFolderError, match="another vigia works"):
             own_folder(folder, tmp_path).__enter__()
         assert (folder / "images").is_dir()
 
@@ -49,7 +49,7 @@ def test_the_run_folder_of_vigia_up_is_never_emptied(tmp_path: Path) -> None:
     run_dir.mkdir()
     (run_dir / LOCK_FILE).touch()
     (run_dir / "kafka").mkdir()
-    with pytest.raises(FolderError, match="not a demo's"):
+    with pytest.raises(DemoFolderError, match="not a demo's"):
         own_folder(run_dir, tmp_path).__enter__()
     assert (run_dir / "kafka").is_dir()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ops.demo.follow import Story
 from ops.demo.reconcile import Published, reconcile
-from ops.demo.scenario import Kind
+from ops.demo.scenario import InputKind
 from schemas.events import (
     AuditEntry,
     CaseEvent,
@@ -108,7 +108,7 @@ def served(status: ModelStatus = ModelStatus.JUDGED) -> tuple[Published, Story]:
     story.audit = [entry(case, PipelineStage.INGEST)]
     story.audit += [entry(inference, PipelineStage.INFERENCE), entry(grading, PipelineStage.GRADING)]
     story.audit += [entry(each, PipelineStage.ESCALATION) for each in escalations]
-    return Published(case_id=case.case_id, event_id=case.event_id, kind=Kind.CASE), story
+    return Published(case_id=case.case_id, event_id=case.event_id, kind=InputKind.CASE), story
 
 
 def test_what_is_right_is_right() -> None:
@@ -118,7 +118,7 @@ def test_what_is_right_is_right() -> None:
 
 def test_a_copy_that_gave_one_set_of_outputs_is_right_and_one_that_was_not_seen_is_not() -> None:
     published, story = served()
-    copy = Published(case_id=published.case_id, event_id=published.event_id, kind=Kind.DUPLICATE)
+    copy = Published(case_id=published.case_id, event_id=published.event_id, kind=InputKind.DUPLICATE)
     assert reconcile([published, copy], {published.case_id: story}) != []
     story.cases.append(story.cases[0])
     assert reconcile([published, copy], {published.case_id: story}) == []
@@ -166,7 +166,7 @@ def laid_aside() -> tuple[Published, Story]:
     story.gradings[0] = replace(story.gradings[0], kind=GradingKind.QUARANTINE)
     story.dead_letters = 1
     story.audit[:2] = [entry(story.cases[0], PipelineStage.QUARANTINE)]
-    return replace(case, kind=Kind.BROKEN), story
+    return replace(case, kind=InputKind.BROKEN), story
 
 
 def test_a_broken_file_must_be_a_dead_letter_that_people_were_asked_about() -> None:
@@ -182,18 +182,18 @@ def test_a_broken_file_must_be_a_dead_letter_that_people_were_asked_about() -> N
 
 def test_a_broken_file_that_was_given_a_class_is_found() -> None:
     published, story = served()
-    broken = replace(published, kind=Kind.BROKEN)
+    broken = replace(published, kind=InputKind.BROKEN)
     assert f"case {broken.case_id}: a broken file was given a class" in reconcile([broken], {broken.case_id: story})
 
 
 def test_a_case_that_was_laid_aside_without_being_broken_is_found() -> None:
     broken, story = laid_aside()
-    assert reconcile([replace(broken, kind=Kind.CASE)], {broken.case_id: story}) != []
+    assert reconcile([replace(broken, kind=InputKind.CASE)], {broken.case_id: story}) != []
 
 
-@pytest.mark.parametrize("kind", [Kind.CASE, Kind.BROKEN])
+@pytest.mark.parametrize("kind", [InputKind.CASE, InputKind.BROKEN])
 @pytest.mark.parametrize("status", [ModelStatus.ABSTAINED, ModelStatus.FAILED, ModelStatus.UNAVAILABLE])
-def test_without_a_class_from_the_model_people_must_have_been_asked(status: ModelStatus, kind: Kind) -> None:
+def test_without_a_class_from_the_model_people_must_have_been_asked(status: ModelStatus, kind: InputKind) -> None:
     published, story = served(status)
     published = replace(published, kind=kind)
     assert reconcile([published], {published.case_id: story}) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from inference.findings import CLASSES
-from ops.demo.scenario import CONTEXTS, MONK_TONES, SPECIAL, Kind, plan
+from ops.demo.scenario import CONTEXTS, MONK_TONES, SPECIAL, InputKind, plan
 from schemas.events import Lane
 from streams.client.cases import lane_of
 from streams.clinical.context import read_context
@@ -20,8 +20,8 @@ def test_every_class_on_every_tone_two_emergencies_last_a_broken_file_and_a_copy
     assert [lane_of(each.case) for each in planned] == [Lane.ROUTINE] * 23 + [Lane.EMERGENCY] * 2
     assert planned[-2].case.patient_code == "EMERGENCY-2025-001"
     assert planned[-2].case.processing_options == {"analysis_type": "emergency"}
-    assert [each.kind for each in planned].count(Kind.BROKEN) == 1
-    (copy,) = [each for each in planned if each.kind is Kind.DUPLICATE]
+    assert [each.kind for each in planned].count(InputKind.BROKEN) == 1
+    (copy,) = [each for each in planned if each.kind is InputKind.DUPLICATE]
     assert copy.case is planned[0].case
     for each in planned:
         read_context(each.case.context)

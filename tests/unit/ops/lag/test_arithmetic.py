@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.lag.positions import Bounds, lost_offsets, next_read, offset_distance
-from ops.lag.rates import Sample, drain_seconds, rate_in, rate_out
+from ops.lag.rates import LagSample, drain_seconds, rate_in, rate_out
 
 bounds = st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)).map(
     lambda n: Bounds(log_start=n[0], last_stable=n[0] + n[1], high_watermark=n[0] + n[1] + n[2])
@@ -38,8 +38,8 @@ def test_the_distance_is_never_negative_and_never_more_than_the_log_holds(commit
     assert 0 <= offset_distance(next_read(committed, log), log) <= log.last_stable - log.log_start
 
 
-def at(second: float, position: int, lag: int, arrived: float) -> Sample:
-    return Sample(at_s=second, position=position, lag=lag, arrived=arrived, owned=True)
+def at(second: float, position: int, lag: int, arrived: float) -> LagSample:
+    return LagSample(at_s=second, position=position, lag=lag, arrived=arrived, owned=True)
 
 
 def test_rates_are_what_arrived_and_what_is_no_longer_unread() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ops.lag.evaluator import State
+from ops.lag.evaluator import LagState
 from ops.lag.figures import GroupLag
 from ops.lag.table import as_mapping, as_table, duration, rate, summed
 
@@ -26,7 +26,7 @@ LAG = GroupLag(
     records_in=41.5,
     records_out=43.0,
     drain_s=2.0,
-    state=State.OK,
+    state=LagState.OK,
     owned=True,
     lost=0,
 )
@@ -74,9 +74,9 @@ def test_every_duration_fits_its_column(seconds: float) -> None:
 
 
 def test_a_topic_is_as_bad_as_its_worst_partition_and_as_old_as_its_oldest_record() -> None:
-    parts = [LAG, replace(LAG, partition=1, lag=9, lag_s=80.0, state=State.STALLED, drain_s=math.inf)]
+    parts = [LAG, replace(LAG, partition=1, lag=9, lag_s=80.0, state=LagState.STALLED, drain_s=math.inf)]
     (topic,) = summed(parts)
-    assert (topic.lag, topic.lag_s, topic.state, topic.drain_s) == (12, 80.0, State.STALLED, math.inf)
+    assert (topic.lag, topic.lag_s, topic.state, topic.drain_s) == (12, 80.0, LagState.STALLED, math.inf)
 
 
 @pytest.mark.parametrize("all_partitions", [True, False])

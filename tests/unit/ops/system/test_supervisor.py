@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.embedded.process import ChildProcess
-from ops.system.supervisor import FIRST_DELAY_S, LONGEST_DELAY_S, State, Supervisor, restart_delay_s
+from ops.system.supervisor import FIRST_DELAY_S, LONGEST_DELAY_S, ProcessState, Supervisor, restart_delay_s
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]
 
@@ -36,7 +36,8 @@ def test_a_process_that_is_killed_comes_back(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         assert eventually(
             lambda: (
-                supervisor.statuses()[0].state is State.RUNNING and supervisor.statuses()[0].pid not in (None, first)
+                supervisor.statuses()[0].state is ProcessState.RUNNING
+                and supervisor.statuses()[0].pid not in (None, first)
             )
         )
         status = supervisor.statuses()[0]
@@ -61,7 +62,7 @@ def test_stop_ends_all_and_none_is_started_again(tmp_path: Path) -> None:
     children = [ChildProcess(f"worker {n}", SLEEP, log=tmp_path / f"log-{n}") for n in range(3)]
     supervisor = Supervisor(children, lambda _: None).start()
     supervisor.stop()
-    assert [status.state for status in supervisor.statuses()] == [State.STOPPED] * 3
+    assert [status.state for status in supervisor.statuses()] == [ProcessState.STOPPED] * 3
     assert [status.pid for status in supervisor.statuses()] == [None] * 3
 
 

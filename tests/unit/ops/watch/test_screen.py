@@ -14,9 +14,9 @@ from rich.console import Console
 
 from ops.lag.clinical.figures import LANES, STEPS, ClinicalFigures, Waiting
 from ops.lag.clinical.unanswered import Unanswered
-from ops.lag.evaluator import State
+from ops.lag.evaluator import LagState
 from ops.watch.screen import BAR_WIDTH, SPARK_WIDTH, bar, compact, draw, sparkline
-from ops.watch.snapshot import Snapshot, Stage, as_json
+from ops.watch.snapshot import Snapshot, StageSummary, as_json
 from tests.unit.ops.lag.test_table import LAG
 
 NOW = 1_764_000_000.0
@@ -35,15 +35,15 @@ SNAPSHOT = Snapshot(
     trouble="",
     brokers=3,
     stages=(
-        Stage(
+        StageSummary(
             group="vigia-inference-emergency",
             members=0,
             total=replace(
-                LAG, lag=123_456_789, lag_s=86_399.0, records_in=123_456.0, state=State.STALLED, drain_s=math.inf
+                LAG, lag=123_456_789, lag_s=86_399.0, records_in=123_456.0, state=LagState.STALLED, drain_s=math.inf
             ),
             history=(0, 5, 900),
         ),
-        Stage(group="vigia-grading", members=2, total=LAG, history=(0, 0, 0)),
+        StageSummary(group="vigia-grading", members=2, total=LAG, history=(0, 0, 0)),
     ),
     clinical=ClinicalFigures(
         at_s=0.0,

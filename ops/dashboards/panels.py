@@ -1,4 +1,4 @@
-"""What all panels have in common: data source, colours, units, and how a threshold is drawn."""
+"""The kinds of panels of the dashboards, and what they share: data source, colours, units, thresholds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometh
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as model
 
-from ops.lag.evaluator import State
+from ops.lag.evaluator import LagState
 
-#: The reader chooses among the Prometheus data sources there are; no address and no id is written into a dashboard.
+#: The reader chooses one of Grafana's Prometheus data sources; a dashboard holds neither an address nor an id.
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG = "vigia"
 GREEN, YELLOW, RED = "green", "#EAB839", "red"
 STATE_COLOURS = {
-    State.OK: GREEN,
-    State.WARNING: YELLOW,
-    State.STALLED: RED,
-    State.STOPPED: "dark-red",
-    State.REWOUND: "purple",
+    LagState.OK: GREEN,
+    LagState.WARNING: YELLOW,
+    LagState.STALLED: RED,
+    LagState.STOPPED: "dark-red",
+    LagState.REWOUND: "purple",
 }
 
 SECONDS, RECORDS, PER_SECOND, SHARE, BYTES = "s", "short", "ops", "percentunit", "bytes"
@@ -31,14 +31,14 @@ PanelT = TypeVar("PanelT", stat.Panel, timeseries.Panel, bargauge.Panel, stateti
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An expression and how its series are called."""
+    """A PromQL expression and the legend of its series."""
 
     expr: str
     legend: str = ""
 
 
 def page(title: str, uid: str, description: str) -> dashboard.Dashboard:
-    """An empty dashboard: UTC as in the records, five seconds as Prometheus scrapes, links to its siblings."""
+    """An empty dashboard: times in UTC, a refresh every 5 s (as often as Prometheus scrapes), links to the others."""
     return (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -71,7 +71,7 @@ def number(
     height: int = 4,
     none: str = "no figures",
 ) -> stat.Panel:
-    """One big number, green below the first limit, yellow up to the second, red from there. Absent is said, not 0."""
+    """One big number, green below the first limit, yellow up to the second, red from there; `none` without a value."""
     panel = (
         stat.Panel()
         .graph_mode(shapes.BigValueGraphMode.AREA)
@@ -114,7 +114,7 @@ def bars(
     span: int = 12,
     height: int = 8,
 ) -> bargauge.Panel:
-    """One bar a series, its newest value."""
+    """One bar per series: its newest value."""
     panel = (
         bargauge.Panel()
         .orientation(shapes.VizOrientation.HORIZONTAL)
@@ -127,7 +127,7 @@ def bars(
 
 
 def states(title: str, query: Query, help: str, *, span: int = 12, height: int = 8) -> statetimeline.Panel:
-    """The evaluator's verdict over time, a row a series."""
+    """The lag evaluator's states over time, one row per series."""
     mapping = model.ValueMap(
         options={
             str(int(state)): model.ValueMappingResult(text=state.label, color=colour)

@@ -1,6 +1,6 @@
-"""Write the pins again: `python -m ops.embedded.pin`, after a version below was changed.
+"""Writes `*.pins.txt` again after a version below was changed: `python -m ops.embedded.write_pins`.
 
-Roots are resolved one by one: jgo takes every root's dependency management for all of them, and log4j's would put
+Roots are resolved one by one: jgo applies every root's dependency management to all of them, and log4j's would put
 kafka-clients 3.9 under Kafka 4.3.
 """
 
@@ -17,7 +17,8 @@ from typing import Any
 from ops.embedded.fetch import maven_context
 from ops.embedded.pins import PinnedFile
 
-#: Programs as class paths: their roots, dependencies to be resolved. The first root gives the program its version.
+#: Programs as class paths: their root artifacts, whose dependencies are resolved. The first root's version is the
+#: program's.
 CLASS_PATHS: Mapping[str, Sequence[str]] = {
     # Without the log4j binding Kafka logs nothing at all.
     "kafka": ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
@@ -26,7 +27,9 @@ CLASS_PATHS: Mapping[str, Sequence[str]] = {
 ARCHIVES: Mapping[str, tuple[str, str, str, str, str]] = {
     "registry": ("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz"),
 }
-HEADER = "# Written by `python -m ops.embedded.pin`.  group:artifact:version:classifier:packaging  bytes  sha256\n"
+HEADER = (
+    "# Written by `python -m ops.embedded.write_pins`.  group:artifact:version:classifier:packaging  bytes  sha256\n"
+)
 
 
 def main() -> None:
@@ -47,7 +50,7 @@ def _class_path(context: Any, roots: Sequence[str]) -> list[Any]:
         inputs, transitive = context.resolver.resolve([context.create_dependency(root)])
         for dependency in (*inputs, *transitive):
             artifact = dependency.artifact
-            # The first root wins: what the program itself asks for, not what an addition would like.
+            # The first root wins: the version that the program itself asks for, not that of an addition.
             found.setdefault((artifact.groupId, artifact.artifactId), artifact)
     head, *rest = found.values()
     return [head, *sorted(rest, key=lambda artifact: (artifact.groupId, artifact.artifactId))]

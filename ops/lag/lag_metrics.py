@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from ops.lag.figures import Figures, GroupLag
-from ops.lag.metric_family import Drawn, Family, Sample
+from ops.lag.figures import GroupLag, LagFigures
+from ops.lag.metric_family import Drawn, Family, MetricSample
 
-_PLACE = ("topic", "partition")
-_PLACE_EXAMPLE = ("vigia.cases.routine", "0")
+_PARTITION = ("topic", "partition")
+_PARTITION_EXAMPLE = ("vigia.cases.routine", "0")
 _GROUP = ("consumergroup", "topic", "partition")
 _GROUP_EXAMPLE = ("vigia-inference-routine", "vigia.cases.routine", "0")
 _SUM = ("consumergroup", "topic")
@@ -21,11 +21,11 @@ _SUM_EXAMPLE = _GROUP_EXAMPLE[:2]
 
 
 def _of_group(name: str, help: str, value: float, read: Callable[[GroupLag], float | None]) -> Drawn:
-    def samples(figures: Figures) -> Iterator[Sample]:
+    def samples(figures: LagFigures) -> Iterator[MetricSample]:
         for lag in figures.lags:
-            number = read(lag)
-            if number is not None:
-                yield (lag.group, lag.topic, str(lag.partition)), number
+            value = read(lag)
+            if value is not None:
+                yield (lag.group, lag.topic, str(lag.partition)), value
 
     return Drawn(
         family=Family(name=name, help=help, labels=_GROUP, example=_GROUP_EXAMPLE, value=value), samples=samples
@@ -33,7 +33,7 @@ def _of_group(name: str, help: str, value: float, read: Callable[[GroupLag], flo
 
 
 def _summed(name: str, help: str, value: float, read: Callable[[GroupLag], float | None]) -> Drawn:
-    def samples(figures: Figures) -> Iterable[Sample]:
+    def samples(figures: LagFigures) -> Iterable[MetricSample]:
         sums: dict[tuple[str, ...], float] = defaultdict(float)
         for lag in figures.lags:
             sums[lag.group, lag.topic] += read(lag) or 0
@@ -42,31 +42,31 @@ def _summed(name: str, help: str, value: float, read: Callable[[GroupLag], float
     return Drawn(family=Family(name=name, help=help, labels=_SUM, example=_SUM_EXAMPLE, value=value), samples=samples)
 
 
-def _of_place(
-    name: str, help: str, value: float, read: Callable[[Figures], Iterable[tuple[tuple[str, int], float]]]
+def _of_partition(
+    name: str, help: str, value: float, read: Callable[[LagFigures], Iterable[tuple[tuple[str, int], float]]]
 ) -> Drawn:
-    def samples(figures: Figures) -> Iterator[Sample]:
-        for (topic, number), offset in read(figures):
-            yield (topic, str(number)), offset
+    def samples(figures: LagFigures) -> Iterator[MetricSample]:
+        for (topic, partition), offset in read(figures):
+            yield (topic, str(partition)), offset
 
     return Drawn(
-        family=Family(name=name, help=help, labels=_PLACE, example=_PLACE_EXAMPLE, value=value), samples=samples
+        family=Family(name=name, help=help, labels=_PARTITION, example=_PARTITION_EXAMPLE, value=value), samples=samples
     )
 
 
-def _replicas(figures: Figures, attribute: str) -> Iterator[tuple[tuple[str, int], float]]:
+def _replicas(figures: LagFigures, attribute: str) -> Iterator[tuple[tuple[str, int], float]]:
     for name, topic in figures.view.topics.items():
-        for number, held in topic.partitions.items():
-            yield (name, number), getattr(held, attribute)
+        for partition, held in topic.partitions.items():
+            yield (name, partition), getattr(held, attribute)
 
 
-def _under_replicated(figures: Figures) -> Iterator[tuple[tuple[str, int], float]]:
+def _under_replicated(figures: LagFigures) -> Iterator[tuple[tuple[str, int], float]]:
     for name, topic in figures.view.topics.items():
-        for number, held in topic.partitions.items():
-            yield (name, number), float(held.in_sync < held.replicas)
+        for partition, held in topic.partitions.items():
+            yield (name, partition), float(held.in_sync < held.replicas)
 
 
-def _members(figures: Figures) -> Iterator[Sample]:
+def _members(figures: LagFigures) -> Iterator[MetricSample]:
     """Groups that are expected and do not exist have no members either."""
     for name in dict.fromkeys([*figures.view.groups, *(lag.group for lag in figures.lags)]):
         group = figures.view.groups.get(name)
@@ -83,42 +83,42 @@ DRAWN: tuple[Drawn, ...] = (
             name="kafka_topic_partitions",
             help="Partitions of the topic.",
             labels=("topic",),
-            example=_PLACE_EXAMPLE[:1],
+            example=_PARTITION_EXAMPLE[:1],
             value=4,
         ),
         samples=lambda figures: [((name,), len(topic.partitions)) for name, topic in figures.view.topics.items()],
     ),
-    _of_place(
+    _of_partition(
         "kafka_topic_partition_current_offset",
         "High watermark: the offset that the next record will get.",
         1042,
-        lambda figures: ((place, bounds.high_watermark) for place, bounds in figures.view.bounds.items()),
+        lambda figures: ((partition, bounds.high_watermark) for partition, bounds in figures.view.bounds.items()),
     ),
-    _of_place(
+    _of_partition(
         "kafka_topic_partition_oldest_offset",
         "Log start: the first offset that the log still holds.",
         0,
-        lambda figures: ((place, bounds.log_start) for place, bounds in figures.view.bounds.items()),
+        lambda figures: ((partition, bounds.log_start) for partition, bounds in figures.view.bounds.items()),
     ),
-    _of_place(
+    _of_partition(
         "vigia_topic_partition_stable_offset",
         "Last stable offset: below it nothing waits for an open transaction. read_committed consumers stop there.",
         1042,
-        lambda figures: ((place, bounds.last_stable) for place, bounds in figures.view.bounds.items()),
+        lambda figures: ((partition, bounds.last_stable) for partition, bounds in figures.view.bounds.items()),
     ),
-    _of_place(
+    _of_partition(
         "kafka_topic_partition_replicas",
         "Replicas that the partition should have.",
         3,
         lambda f: _replicas(f, "replicas"),
     ),
-    _of_place(
+    _of_partition(
         "kafka_topic_partition_in_sync_replica",
         "Replicas in sync with the leader.",
         3,
         lambda f: _replicas(f, "in_sync"),
     ),
-    _of_place(
+    _of_partition(
         "kafka_topic_partition_under_replicated_partition",
         "1 when fewer replicas are in sync than there should be.",
         0,

@@ -1,4 +1,4 @@
-"""What one look at the broker sees, as a value."""
+"""What one look at the broker sees: topics, groups and partition bounds, as values."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from ops.lag.positions import Bounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicas:
-    """Who holds a partition: broker ids."""
+    """The replication of a partition."""
 
+    #: Id of the broker that leads the partition; −1 when none does.
     leader: int
+    #: How many replicas there should be, and how many are in sync.
     replicas: int
     in_sync: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
-    """A topic as it is now; a topic made anew under the same name has another id."""
+class ObservedTopic:
+    """A topic as it is now; one that was deleted and created again under the same name has another id."""
 
     topic_id: str
     partitions: Mapping[int, Replicas]
@@ -28,8 +30,8 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """A consumer group: its commits, and who is in it."""
+class ObservedGroup:
+    """A consumer group: its commits, and what its members hold."""
 
     committed: Mapping[Partition, int]
     members: int
@@ -38,13 +40,16 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """Commits were read before the ends of the logs, so a lag computed from both is never too low."""
+class BrokerView:
+    """Groups, topics and bounds at one moment.
+
+    Commits were read before the ends of the logs, so a lag computed from both is never too low.
+    """
 
     #: When the commits were read: seconds since the epoch, and of the monotonic clock.
     at: float
     at_s: float
     brokers: int
-    topics: Mapping[str, Topic]
-    groups: Mapping[str, Group]
+    topics: Mapping[str, ObservedTopic]
+    groups: Mapping[str, ObservedGroup]
     bounds: Mapping[Partition, Bounds]

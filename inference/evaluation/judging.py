@@ -22,7 +22,7 @@ _CHUNK: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class JudgedPicture:
     """One picture and what the model said. `label` indexes `CLASSES`, or is `FOREIGN`; `tone` is 0 when unknown.
 
     `probabilities` is empty when the network never saw the picture. `pointed`: whether the strongest evidence lies
@@ -50,13 +50,13 @@ class Record:
 
 def judge_series(
     series: Series, model_dir: Path, *, processes: int = 1, progress: Progress | None = None
-) -> list[Record]:
+) -> list[JudgedPicture]:
     """Render a series and judge it; the result does not depend on `processes`."""
     spans = [
         replace(series, start=at, count=min(_CHUNK, series.start + series.count - at))
         for at in range(series.start, series.start + series.count, _CHUNK)
     ]
-    records: list[Record] = []
+    records: list[JudgedPicture] = []
     for part in _run(spans, model_dir, processes):
         records.extend(part)
         if progress is not None:
@@ -66,7 +66,7 @@ def judge_series(
 
 def judge_files(
     entries: Sequence[tuple[bytes, int, int]], predictor: Predictor, progress: Progress | None = None
-) -> list[Record]:
+) -> list[JudgedPicture]:
     """Judge encoded pictures with their labels and tones; unreadable ones are left out."""
     records = []
     for at in range(0, len(entries), _CHUNK):
@@ -85,7 +85,7 @@ def judge_files(
 _predictors: dict[Path, Predictor] = {}
 
 
-def _run(spans: list[Series], model_dir: Path, processes: int) -> Iterator[list[Record]]:
+def _run(spans: list[Series], model_dir: Path, processes: int) -> Iterator[list[JudgedPicture]]:
     if processes <= 1:
         yield from (_judge_span(span, model_dir) for span in spans)
         return
@@ -93,7 +93,7 @@ def _run(spans: list[Series], model_dir: Path, processes: int) -> Iterator[list[
         yield from pool.map(_judge_span, spans, [model_dir] * len(spans))
 
 
-def _judge_span(series: Series, model_dir: Path) -> list[Record]:
+def _judge_span(series: Series, model_dir: Path) -> list[JudgedPicture]:
     if model_dir not in _predictors:
         _predictors[model_dir] = Predictor(model_dir, threads=1)
     indices = range(series.start, series.start + series.count)
@@ -101,7 +101,7 @@ def _judge_span(series: Series, model_dir: Path) -> list[Record]:
         held_out = series.kind == "foreign-held-out"
         made = [foreign_picture(series.seed, index, held_out=held_out) for index in indices]
         results = _predictors[model_dir].predict([data for _, data in made])
-        return [Record.of_foreign(result, family) for result, (family, _) in zip(results, made, strict=True)]
+        return [JudgedPicture.of_foreign(result, family) for result, (family, _) in zip(results, made, strict=True)]
     pictures = [picture(series.seed, index, distribution=series.distribution) for index in indices]
     found = _predictors[model_dir].predict([each.jpeg() for each in pictures])
     records = []
@@ -115,14 +115,14 @@ def _judge_span(series: Series, model_dir: Path) -> list[Record]:
     return records
 
 
-def _record(result: Finding | ImageProblem, label: int, tone: int, tags: tuple[str, ...]) -> Record:
+def _record(result: Finding | ImageProblem, label: int, tone: int, tags: tuple[str, ...]) -> JudgedPicture:
     if not isinstance(result, Finding):
         raise AssertionError(f"a generated picture cannot be read: {result}")
     values = tuple(result.probabilities[name] for name in CLASSES) if result.probabilities else ()
-    return Record(label=label, tone=tone, tags=tags, probabilities=values, abstained=result.abstained)
+    return JudgedPicture(label=label, tone=tone, tags=tags, probabilities=values, abstained=result.abstained)
 
 
-def _located(record: Record, finding: Finding, made: Picture) -> Record:
+def _located(record: JudgedPicture, finding: Finding, made: Picture) -> JudgedPicture:
     """Add whether the heat map points at the lesion, for a recognised injury: its class is what the map explains."""
     if finding.heat is None or finding.stage != made.stage or float(made.lesion.max()) < 0.5:
         return record
