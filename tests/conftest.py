@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from ops.embedded import EmbeddedError
 from tests.services import KafkaService, RegistryService, kafka_service, registry_service
 
-# A developer may have a `vigia up` running: tests neither find it nor are found in its place.
+# A developer may have a `vigia up` running: tests neither find it nor are found in its place. Each process of
+# pytest-xdist has a folder of its own.
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="vigia-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 os.environ.pop("VIGIA_RUN_DIR", None)
