@@ -69,7 +69,7 @@ class StageDeclaration:
     settles: Entries = field(default_factory=lambda: _NONE)
     #: Topics to which it may send a record again, unchanged, for another partition.
     forwards: tuple[str, ...] = ()
-    #: False: nothing but marks of events seen, which expire.
+    #: False: nothing but what expires within days, as marks of events seen.
     keeps_state: bool = False
     #: Whether it gives way to everything else on the machine.
     background: bool = False

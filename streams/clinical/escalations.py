@@ -59,11 +59,6 @@ class OpenEscalation:
 
     def to_json(self) -> bytes:
         """The state as one line of UTF-8 JSON; equal states have equal bytes."""
-        event = {
-            # Avro's writer wants a nested optional record as (name, fields); the fields are enough here.
-            name: value[1] if isinstance(value, tuple) else value
-            for name, value in EscalationEvent.__avro__.to_avro(self.event).items()
-        }
         state = {
             "version": STATE_VERSION,
             "ladder": self.ladder,
@@ -72,7 +67,7 @@ class OpenEscalation:
             if self.acknowledged_at is None
             else (self.acknowledged_at - _EPOCH) // _MICROSECOND,
             "acknowledged_role": self.acknowledged_role,
-            "event": event,
+            "event": plain_event(self.event),
         }
         return json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -86,7 +81,7 @@ class OpenEscalation:
                 raise EscalationStateError(f"state of version {version!r}; this program reads version {STATE_VERSION}")
             at = state["acknowledged_at"]
             return cls(
-                event=_shared_texts(EscalationEvent.__avro__.from_avro(_DEFAULTS | state["event"])),
+                event=event_of(state["event"]),
                 ladder=_shared(tuple(state["ladder"])),
                 reescalate_every_s=int(state["reescalate_every_s"]),
                 acknowledged_at=None if at is None else _EPOCH + at * _MICROSECOND,
@@ -96,6 +91,20 @@ class OpenEscalation:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EscalationStateError(f"no escalation state ({type(error).__name__})") from None
+
+
+def plain_event(event: EscalationEvent) -> dict[str, Any]:
+    """The event as values that JSON can hold, by field; `event_of` reads it."""
+    return {
+        # Avro's writer wants a nested optional record as (name, fields); the fields are enough here.
+        name: value[1] if isinstance(value, tuple) else value
+        for name, value in EscalationEvent.__avro__.to_avro(event).items()
+    }
+
+
+def event_of(plain: dict[str, Any]) -> EscalationEvent:
+    """The event that `plain_event` wrote, in this version or an older one. Raises ValueError, KeyError, TypeError."""
+    return _shared_texts(EscalationEvent.__avro__.from_avro(_DEFAULTS | plain))
 
 
 def _defaults() -> dict[str, Any]:

@@ -78,6 +78,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             new_producer=self._new_transactional_producer,
             hanging=_Hanging(bootstrap_servers, stage.group, stage.state_topic),
             restore=self._restore,
+            before_release=stage.on_revoked,
             on_committed=self._on_committed,
             crash=self.crash,
             fenced_patience_s=2 * SESSION_TIMEOUT_S,

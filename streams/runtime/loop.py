@@ -25,7 +25,7 @@ from streams.runtime.decoding import Codec, ConsumedMessage, InputDecoder, raw_r
 from streams.runtime.encoding import ResultEncoder
 from streams.runtime.latency import Latencies
 from streams.runtime.outbox import Batch, Outbox
-from streams.runtime.records import AuditNote, EventT, Input, InputProblem, Outgoing, Result, StateT
+from streams.runtime.records import AuditNote, EventT, Input, InputProblem, Outgoing, Result, StateChange, StateT
 from streams.runtime.stage import Stage, failure
 from streams.runtime.state import PartitionState
 from streams.topics import DEAD_LETTERS
@@ -75,6 +75,7 @@ class StageLoop(Generic[EventT, StateT]):
         self.encoder = ResultEncoder(codec, stage.state_topic)
         self._latencies = Latencies(stage.name)
         self._flushing: set[asyncio.Future[None]] = set()
+        stage.attach(self._complete_later)
 
     def on_restored(self) -> None:
         """Partitions were assigned anew: what was on its way under the last assignment is read again."""
@@ -85,6 +86,7 @@ class StageLoop(Generic[EventT, StateT]):
         for sent in batch.records:
             metrics.RECORDS_OUT.labels(self._stage.name, sent.topic).inc()
         self._latencies.committed(partition, batch.offsets)
+        self._stage.on_committed(partition, batch.offsets)
 
     async def process(self, messages: Sequence[ConsumedMessage]) -> None:
         """Process one batch in order; on return every message of the current assignment is complete in the outbox."""
@@ -102,6 +104,19 @@ class StageLoop(Generic[EventT, StateT]):
                 self._latencies.completed(raw.topic, raw.partition, raw.offset, taken_up, item.event)
                 metrics.RECORDS_IN.labels(self._stage.name, raw.topic).inc()
         await self._flush_if_due(items)
+
+    def _complete_later(self, raw: RawRecord, event: EventT, result: Result, state: Sequence[StateChange]) -> bool:
+        generation = self._outbox.generation(raw.partition)
+        if generation is None:
+            return False
+        item = _Item(raw, generation, sha256_hex(raw.value), self._states[raw.partition], event, result)
+        changes = list(state)
+        if result.problem is not None and self._stage.deduplicates:
+            # The mark is in the log since the input was completed; redriven, it must not be taken for a duplicate.
+            changes.append(item.state.forget_written(_event_id(event)))
+        records = self._records(item)
+        records.extend(self.encoder.state_record(change, raw.partition) for change in changes)
+        return self._outbox.append(raw.partition, generation, records)
 
     def _expected(self, messages: Sequence[ConsumedMessage]) -> list[_Item[EventT, StateT]]:
         """The messages of this assignment that are new, in order."""
@@ -166,7 +181,7 @@ class StageLoop(Generic[EventT, StateT]):
         return self._quarantined(item, problem)
 
     def _seen_record(self, item: _Item[EventT, StateT], result: Result) -> list[Outgoing]:
-        if not self._stage.deduplicates or not (result.outputs or result.notes):
+        if not self._stage.deduplicates or not (result.outputs or result.notes or result.state):
             return []
         change = item.state.mark_seen(_event_id(item.event), int(time.time()))
         return [self.encoder.state_record(change, item.raw.partition)]

@@ -30,8 +30,9 @@ class _Held:
     """A partition in our hands since group generation `generation`."""
 
     generation: int
-    #: Completed inputs that wait for a transaction: (topic, offset, records), in the order of completion.
-    waiting: list[tuple[str, int, Sequence[Outgoing]]] = field(default_factory=list)
+    #: What waits for a transaction, in the order of completion: (topic, offset, records) of a completed input, or
+    #: (None, 0, records) where records came later than their input.
+    waiting: list[tuple[str | None, int, Sequence[Outgoing]]] = field(default_factory=list)
     #: topic → the next offset that has not been completed in this assignment.
     completed: dict[str, int] = field(default_factory=dict)
 
@@ -80,6 +81,17 @@ class Outbox:
         held.completed[topic] = offset + 1
         return True
 
+    def append(self, partition: int, generation: int, records: Sequence[Outgoing]) -> bool:
+        """Keep records whose input was completed before, in this assignment or an earlier one.
+
+        False where the partition is not ours in this generation: nothing is kept.
+        """
+        held = self._partitions.get(partition)
+        if self._closed or held is None or held.generation != generation:
+            return False
+        held.waiting.append((None, 0, records))
+        return True
+
     def take(self, partition: int, limit: int, most_records: int | None = None) -> Batch | None:
         """The oldest waiting inputs of a partition, at most `limit`, for a transaction; None where nothing waits.
 
@@ -95,7 +107,8 @@ class Outbox:
             chosen = chosen[: max(1, sum(count <= most_records for count in counts))]
         offsets: dict[str, int] = {}
         for topic, offset, _ in chosen:
-            offsets[topic] = offset + 1
+            if topic is not None:
+                offsets[topic] = offset + 1
         return Batch(tuple(record for _, _, records in chosen for record in records), offsets, len(chosen))
 
     def committed(self, partition: int, generation: int, batch: Batch) -> None:

@@ -13,13 +13,27 @@ import logging
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic
+from typing import Any, Generic, Protocol, TypeVar
 
 from schemas.envelope.raw import RawRecord
 from schemas.errors import ContractError
-from streams.runtime.records import EventT, Input, InputProblem, Result, StateT
+from schemas.record import Record
+from streams.runtime.records import EventT, Input, InputProblem, Result, StateChange, StateT
 
 logger = logging.getLogger(__name__)
+
+
+EventT_contra = TypeVar("EventT_contra", bound=Record, contravariant=True)
+
+
+class Later(Protocol[EventT_contra]):
+    """A result that comes after its input was completed, as that of a message which is tried for a minute."""
+
+    def __call__(self, raw: RawRecord, event: EventT_contra, result: Result, state: Sequence[StateChange]) -> bool:
+        """Carry out the result of the input `raw`, and these changes of state whether it is a problem or not.
+
+        False where the partition is not held any more: its next owner finds the state as it was.
+        """
 
 
 class Stage(ABC, Generic[EventT, StateT]):
@@ -69,6 +83,18 @@ class Stage(ABC, Generic[EventT, StateT]):
 
     def on_assigned(self, states: Mapping[int, StateT]) -> None:
         """The states of all partitions now held, restored."""
+        return
+
+    def attach(self, later: Later[EventT]) -> None:
+        """Called once, before `start`: `later` puts a result into the log that comes after its input was completed."""
+        return
+
+    def on_committed(self, partition: int, offsets: Mapping[str, int]) -> None:
+        """What was made of the inputs below `offsets` (topic → next offset) is in the log."""
+        return
+
+    async def on_revoked(self) -> None:
+        """All partitions are about to go: finish what goes on beside the inputs, soon. `later` still works."""
         return
 
     async def handle_batch(self, records: Sequence[Input[EventT, StateT]]) -> Sequence[Result]:

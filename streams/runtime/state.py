@@ -50,6 +50,11 @@ class PartitionState(Generic[StateT]):
         """Take the event for one not seen; an id that is not there is no error."""
         self.seen.pop(event_id.bytes, None)
 
+    def forget_written(self, event_id: UUID) -> StateChange:
+        """Take an event for one not seen whose mark is in the state topic already; the change removes it there."""
+        self.forget(event_id)
+        return StateChange(key=SEEN + event_id.bytes, value=None)
+
 
 def own_change(key: bytes, value: bytes | None) -> StateChange:
     """A change of the stage's own state."""

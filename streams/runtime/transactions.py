@@ -88,11 +88,13 @@ class Transactions:
         new_producer: Callable[[str], TransactionalProducer],
         hanging: HangingTransactions,
         restore: Callable[[set[int]], Awaitable[None]],
+        before_release: Callable[[], Awaitable[None]],
         on_committed: Callable[[int, Batch], None],
         crash: Callable[[Exception], Awaitable[None]],
         fenced_patience_s: float,
     ) -> None:
         """`new_producer` makes a producer with a transactional id; `restore` reads the states of partitions.
+        `before_release` lets the stage finish what it does beside its inputs; it still writes through the outbox.
 
         `crash` ends the process. `fenced_patience_s` is how long a fenced producer waits for the rebalance behind it.
         """
@@ -102,6 +104,7 @@ class Transactions:
         self._new_producer = new_producer
         self._hanging = hanging
         self._restore = restore
+        self._before_release = before_release
         self._on_committed = on_committed
         self._crash = crash
         self._fenced_patience_s = fenced_patience_s
@@ -141,12 +144,14 @@ class Transactions:
 
         The group protocol is eager: every partition is revoked at every rebalance, and read again if it comes back.
         """
+        await self._before_release()
         await self.flush()
         self._revoke_all()
         metrics.ASSIGNED.labels(self._stage_name).set(0)
 
     async def stop(self) -> None:
         """Last chance for what is complete; then the producers close."""
+        await self._before_release()
         await self.flush()
         for partition in list(self._producers):
             await self._stop_producer(partition)
@@ -200,7 +205,8 @@ class Transactions:
             for record in batch.records
         ]
         offsets = {TopicPartition(topic, partition): offset for topic, offset in batch.offsets.items()}
-        await producer.send_offsets_to_transaction(offsets, self._group)
+        if offsets:
+            await producer.send_offsets_to_transaction(offsets, self._group)
         await producer.commit_transaction()
         # A record that failed fails the commit; this fetches the errors, so that none is reported as never retrieved.
         await asyncio.gather(*sent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +17,8 @@ from schemas.errors import RegistryUnavailableError, UndecodableError
 from schemas.events import AuditEntry, CaseEvent, PipelineStage
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
-from streams.runtime.records import Input, InputProblem, Outgoing, Result
-from streams.runtime.stage import NoState
+from streams.runtime.records import Input, InputProblem, Outgoing, Result, StateChange
+from streams.runtime.stage import Later, NoState
 from streams.runtime.state import PartitionState
 from tests.counting import OUT, CountingStage, Counts, case
 
@@ -222,3 +222,53 @@ def test_an_audit_entry_needs_no_more_than_the_counting_stage_gives() -> None:
         output_hash="0" * 64,
     )
     assert entry.input_hash is None
+
+
+class LateStage(CountingStage):
+    """Completes its inputs at once, and says later what became of them."""
+
+    def attach(self, later: Later[CaseEvent]) -> None:
+        self.later = later
+        self.committed: list[tuple[int, Mapping[str, int]]] = []
+
+    async def handle(self, record: Input[CaseEvent, Counts]) -> Result:
+        self.record = record
+        return Result(state=(StateChange(key=b"owed", value=b"1"),))
+
+    def on_committed(self, partition: int, offsets: Mapping[str, int]) -> None:
+        self.committed.append((partition, offsets))
+
+
+def test_a_problem_that_comes_later_is_a_dead_letter_and_its_event_may_come_again() -> None:
+    stage = LateStage()
+    bench = Bench(stage)
+    event = case(uuid4(), uuid4())
+    records, offsets = bench.process([bench.message(bench.serde.add(event))])
+    assert offsets == {TOPIC: 1}
+    seen_key = b"e" + event.event_id.bytes
+    assert [record.key for record in records] == [b"owed", seen_key], "the mark must be in the log with the state"
+    batch = bench.outbox.take(PARTITION, 1_000)
+    assert batch is not None
+    bench.loop.on_committed(PARTITION, batch)
+    bench.outbox.committed(PARTITION, GENERATION, batch)
+    assert stage.committed == [(PARTITION, {TOPIC: 1})]
+
+    done = StateChange(key=b"owed", value=None)
+    problem = InputProblem(reason="notification_failed", detail="nobody answered")
+    assert stage.later(stage.record.raw, event, Result(problem=problem), (done,))
+    batch = bench.outbox.take(PARTITION, 1_000)
+    assert batch is not None
+    assert batch.offsets == {}
+    assert batch.records[0].topic == "vigia.dead-letters"
+    changed = {record.key: record.value for record in batch.records if record.topic == stage.state_topic}
+    assert changed == {b"owed": None, seen_key: None}
+    assert not bench.states[PARTITION].saw(event.event_id)
+
+
+def test_a_result_for_a_partition_that_went_is_left_to_its_next_owner() -> None:
+    stage = LateStage()
+    bench = Bench(stage)
+    event = case(uuid4(), uuid4())
+    bench.process([bench.message(bench.serde.add(event))])
+    bench.outbox.revoke(PARTITION)
+    assert not stage.later(stage.record.raw, event, Result(), ())

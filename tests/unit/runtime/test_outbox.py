@@ -99,6 +99,25 @@ def test_a_partition_that_is_not_ours_is_refused() -> None:
     assert outbox.partitions == ()
 
 
+def test_records_that_come_later_than_their_input_are_carried_out_and_move_no_offset() -> None:
+    outbox = Outbox()
+    outbox.assign(0, 1)
+    assert outbox.append(0, 1, [record("late")])
+    assert outbox.complete(0, 1, "a", 7, [record("input")])
+    assert outbox.append(0, 1, [record("later")])
+    batch = outbox.take(0, 2)
+    assert batch is not None
+    assert [each.value for each in batch.records] == [b"late", b"input"]
+    assert batch.offsets == {"a": 8}
+    outbox.committed(0, 1, batch)
+    last = outbox.take(0, 2)
+    assert last is not None
+    assert (last.offsets, last.inputs) == ({}, 1)
+    assert not outbox.append(0, 2, [record("of another generation")])
+    outbox.revoke(0)
+    assert not outbox.append(0, 1, [record("of a partition that went")])
+
+
 class OutboxMachine(RuleBasedStateMachine):
     """One partition, two topics, deliveries that repeat, transactions that fail, takeovers at any time.
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from aiosmtpd.controller import Controller
 
 from ops.embedded.ports import free_ports
 from schemas.envelope.raw import RawRecord
-from schemas.events import EscalationEvent, EscalationType
+from schemas.events import EscalationEvent, EscalationType, ReviewPriority
 from streams import topics
-from streams.runtime.records import Input, Result
-from streams.runtime.stage import NoState
+from streams.runtime.records import Input, Result, StateChange
 from streams.stages.grading.quarantine import Quarantine
+from streams.stages.notification.courier import PER_TARGET, Courier
 from streams.stages.notification.delivery import KEY_HEADER, deliver
-from streams.stages.notification.message import message
+from streams.stages.notification.ledger import STALE, Ledger, Owed
+from streams.stages.notification.message import Message, message
 from streams.stages.notification.stage import NotificationStage
 from streams.stages.notification.targets import Targets, TargetsError, load_targets
 from streams.stages.policy.file import packaged_policy
@@ -75,15 +77,72 @@ def event(kind: str = "emergency", *, level: int = 0) -> EscalationEvent:
     return replace(made, raised_at=datetime.now(UTC), level=level)
 
 
-def stage(*urls: str) -> NotificationStage:
+def stage(*urls: str, **more: Any) -> NotificationStage:
     targets = Targets(languages=BOTH, channels=dict.fromkeys(CHANNELS, urls))
     policy = packaged_policy()
-    return NotificationStage(targets, policy, Quarantine(policy), pauses_s=(0.01, 0.01))
+    return NotificationStage(targets, policy, Quarantine(policy), pauses_s=more.pop("pauses_s", (0.01, 0.01)), **more)
 
 
-def record_of(what: EscalationEvent) -> Input[EscalationEvent, NoState]:
-    topic = topics.ESCALATIONS[what.type]
-    return Input(raw=raw(topic), event=what, hash="a" * 64, state=NoState())
+class Log:
+    """What the runtime does for the stage: one partition, whose results and state are kept here."""
+
+    def __init__(self, which: NotificationStage, ledger: Ledger | None = None) -> None:
+        self.stage = which
+        self.ledger = ledger or Ledger()
+        #: Results that came later than their input, by event id.
+        self.later: dict[UUID, Result] = {}
+        self.state: dict[bytes, bytes] = {}
+        self._offset = 0
+        which.attach(self._later)
+        which.on_assigned({0: self.ledger})
+
+    def _later(self, raw: RawRecord, what: EscalationEvent, result: Result, state: Sequence[StateChange]) -> bool:
+        self._keep(state)
+        if result != Result():
+            assert what.event_id not in self.later, "a second end of the same message"
+            self.later[what.event_id] = result
+        return True
+
+    def _keep(self, changes: Sequence[StateChange]) -> None:
+        for change in changes:
+            if change.value is None:
+                self.state.pop(change.key, None)
+            else:
+                self.state[change.key] = change.value
+
+    def restored(self) -> Ledger:
+        """What the next owner of the partition reads."""
+        ledger = Ledger()
+        for key, value in self.state.items():
+            ledger.restore(key[1:], value)
+        return ledger
+
+    async def take(self, what: EscalationEvent, *, commit: bool = True) -> Result:
+        record = RawRecord(
+            topic=topics.ESCALATIONS[what.type],
+            partition=0,
+            offset=self._offset,
+            timestamp_ms=0,
+            key=b"k",
+            value=b"x",
+            headers=(("h", b"v"),),
+        )
+        self._offset += 1
+        (result,) = await self.stage.handle_batch([Input(raw=record, event=what, hash="a" * 64, state=self.ledger)])
+        self._keep(result.state)
+        if commit:
+            self.stage.on_committed(0, {record.topic: self._offset})
+        return result
+
+    async def ended(self, *events: EscalationEvent) -> list[Result]:
+        await reached(lambda: all(each.event_id in self.later for each in events))
+        return [self.later[each.event_id] for each in events]
+
+
+async def reached(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - any condition, not one that somebody announces
+            await asyncio.sleep(0.01)
 
 
 def raw(topic: str) -> RawRecord:
@@ -92,7 +151,12 @@ def raw(topic: str) -> RawRecord:
 
 def processed(which: NotificationStage, what: EscalationEvent) -> Result:
     async def process() -> Result:
-        return (await which.handle_batch([record_of(what)]))[0]
+        log = Log(which)
+        result = await log.take(what)
+        if result.state:
+            (result,) = await log.ended(what)
+        await which.on_revoked()
+        return result
 
     return asyncio.run(process())
 
@@ -197,3 +261,186 @@ def test_a_channel_that_leads_nowhere_must_be_written_down(tmp_path: Path) -> No
     assert load_targets(file, ["#a", "#b"]).of(["#b"]) == ()
     with pytest.raises(TargetsError, match="channel #c of the policy has no entry"):
         load_targets(file, ["#a", "#c"])
+
+
+class Gate:
+    """Targets in memory for what only order shows: those in `dead` never answer until `open` is set."""
+
+    def __init__(self, *dead: str) -> None:
+        self.dead = dead
+        self.open = threading.Event()
+        self.delivered: list[tuple[str, UUID]] = []
+        self.begun: list[str] = []
+
+    def deliver(self, url: str, _: Message, event_id: UUID) -> bool:
+        self.begun.append(url)
+        if url in self.dead:
+            self.open.wait(30)
+            return False
+        self.delivered.append((url, event_id))
+        return True
+
+
+def test_ten_dead_targets_hold_up_nobody_elses_message() -> None:
+    dead = tuple(f"json://dead-{number}.invalid/" for number in range(10))
+    gate = Gate(*dead)
+    channels = {"#emergencias": ("json://alive.invalid/",), "#especialistas": dead, "#equipo-medico": dead}
+    which = NotificationStage(
+        Targets(languages=BOTH, channels=channels),
+        packaged_policy(),
+        Quarantine(packaged_policy()),
+        deliver=gate.deliver,
+    )
+    routine = [replace(event(), event_id=uuid4(), channels=("#especialistas",)) for _ in range(20)]
+    urgent = replace(event(), event_id=uuid4(), channels=("#emergencias",))
+
+    async def run() -> None:
+        log = Log(which)
+        for each in routine:
+            await log.take(each)
+        await reached(lambda: set(gate.begun) == set(dead))
+        await log.take(urgent)
+        # Nobody of the twenty has got an answer yet: the gate is still closed.
+        await log.ended(urgent)
+        assert set(log.later) == {urgent.event_id}
+        assert len(gate.begun) <= 1 + PER_TARGET * len(dead)
+        gate.open.set()
+        await which.on_revoked()
+
+    asyncio.run(run())
+    assert gate.delivered == [("json://alive.invalid/", urgent.event_id)]
+
+
+def test_the_most_urgent_of_what_waits_for_a_target_goes_first() -> None:
+    order: list[UUID] = []
+    held = threading.Event()
+
+    def slow(_: str, __: Message, event_id: UUID) -> bool:
+        order.append(event_id)
+        return held.wait(30)
+
+    which = stage("json://slow.invalid/", deliver=slow)
+
+    def of(priority: ReviewPriority) -> EscalationEvent:
+        return replace(event(), event_id=uuid4(), review_priority=priority)
+
+    first = [of(ReviewPriority.LOW) for _ in range(PER_TARGET)]
+    waiting = [of(ReviewPriority.HIGH) for _ in range(5)]
+    urgent = of(ReviewPriority.EMERGENCY)
+
+    async def run() -> None:
+        log = Log(which)
+        for each in (*first, *waiting, urgent):
+            await log.take(each)
+        await reached(lambda: len(order) == PER_TARGET)
+        held.set()
+        await log.ended(*first, *waiting, urgent)
+        await which.on_revoked()
+
+    asyncio.run(run())
+    assert order[PER_TARGET] == urgent.event_id
+
+
+def test_nothing_is_sent_before_it_is_in_the_log_as_owed() -> None:
+    gate = Gate()
+    which, what = stage("json://alive.invalid/", deliver=gate.deliver), event()
+
+    async def run() -> None:
+        log = Log(which)
+        await log.take(what, commit=False)
+        await which.on_revoked()
+        assert gate.begun == []
+        # The next owner finds it in the log.
+        Log(which, log.restored())
+        await reached(lambda: gate.delivered == [("json://alive.invalid/", what.event_id)])
+        await which.on_revoked()
+
+    asyncio.run(run())
+
+
+def test_a_message_on_its_way_when_the_partition_goes_is_not_sent_again_by_the_next_owner() -> None:
+    arrived, let_go = threading.Event(), threading.Event()
+    sent: list[UUID] = []
+
+    def slow(_: str, __: Message, event_id: UUID) -> bool:
+        sent.append(event_id)
+        arrived.set()
+        return let_go.wait(30)
+
+    which, what = stage("json://slow.invalid/", deliver=slow), event()
+
+    async def run() -> None:
+        log = Log(which)
+        await log.take(what)
+        await asyncio.to_thread(arrived.wait, 30)
+        going = asyncio.ensure_future(which.on_revoked())
+        await asyncio.sleep(0)
+        let_go.set()
+        await going
+        assert what.event_id in log.later
+        assert len(log.restored()) == 0
+        Log(which, log.restored())
+        await which.on_revoked()
+
+    asyncio.run(run())
+    assert sent == [what.event_id]
+
+
+def test_a_target_that_never_answers_does_not_keep_a_partition_and_is_asked_again_by_the_next_owner() -> None:
+    gate = Gate("json://dead.invalid/")
+    courier = Courier(gate.deliver, lambda *_: pytest.fail("an answer after the partition went"))
+
+    async def run() -> None:
+        owed = Owed(raw=raw(topics.ESCALATIONS_EMERGENCY), event=event())
+        courier.send(owed, ("json://dead.invalid/",), message(owed.event, BOTH, ROLES))
+        await reached(lambda: len(gate.begun) == 1)
+        await courier.drain(within_s=0.01)
+        gate.open.set()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(run())
+
+
+def test_a_redriven_message_goes_only_to_the_targets_that_have_not_confirmed() -> None:
+    gate = Gate("json://dead.invalid/")
+    gate.open.set()
+    which, what = stage("json://dead.invalid/", "json://alive.invalid/", deliver=gate.deliver), event()
+
+    async def run() -> None:
+        log = Log(which)
+        await log.take(what)
+        (result,) = await log.ended(what)
+        assert result.problem is not None
+        assert result.problem.detail == "1 of 2 targets did not confirm after 3 tries"
+        await which.on_revoked()
+        # After a restart, too: what has confirmed is part of the state.
+        gate.dead = ()
+        again = Log(which, log.restored())
+        assert gate.begun.count("json://dead.invalid/") == 3, "sent although it was given up"
+        await again.take(what)
+        (result,) = await again.ended(what)
+        assert result.notes[0].outcome == "notified:emergency:0"
+        await which.on_revoked()
+
+    asyncio.run(run())
+    assert sorted(url for url, _ in gate.delivered) == ["json://alive.invalid/", "json://dead.invalid/"]
+
+
+def test_an_owed_message_that_cannot_be_read_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    ledger, owed = Ledger(), Owed(raw=raw(topics.ESCALATIONS_EMERGENCY), event=event(), confirmed={"a"})
+    ledger.restore(b"k", b"\xff")
+    ledger.restore(b"k", owed.to_json().replace(b'"version":1', b'"version":2'))
+    ledger.restore(owed.event.event_id.bytes, owed.to_json())
+    assert list(ledger) == [owed]
+    assert caplog.text.count("cannot be read") == 2
+
+
+def test_what_was_given_up_is_forgotten_when_it_is_too_old_to_be_sent_again() -> None:
+    ledger, now = Ledger(), datetime.now(UTC)
+    old = Owed(raw=raw("t"), event=replace(event(), raised_at=now - 2 * STALE), given_up=True, confirmed={"a"})
+    new = Owed(raw=raw("t"), event=replace(event(), event_id=uuid4(), raised_at=now), given_up=True, confirmed={"a"})
+    ledger.put(old)
+    ledger.put(new)
+    (change,) = ledger.forget_stale(now)
+    assert (change.key[1:], change.value) == (old.event.event_id.bytes, None)
+    assert list(ledger) == [new]
