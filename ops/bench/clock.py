@@ -112,14 +112,12 @@ def _grading(within_s: int) -> GradingEvent:
     asked = [each for each in made.escalations if each.type is EscalationType.EMERGENCY]
     event = grading_event(
         made,
+        {"case_id": uuid4(), "lane": Lane.ROUTINE, "captured_at": now, "published_at": now},
         event_id=uuid4(),
-        case_id=uuid4(),
         source_event_id=uuid4(),
         kind=GradingKind.DECISION,
-        lane=Lane.ROUTINE,
-        captured_at=now,
-        published_at=now,
         graded_at=now,
+        model_version=None,
     )
     return replace(
         event, escalations=tuple(replace(e, respond_within_s=within_s, reescalate_every_s=86_400) for e in asked)

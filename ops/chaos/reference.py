@@ -23,6 +23,7 @@ from schemas.events import (
     Region,
     StageClass,
 )
+from schemas.events.carried import carried
 from streams.clinical.decide import decide
 from streams.clinical.policy import Policy
 from streams.runtime.records import InputProblem
@@ -56,21 +57,15 @@ class Reference:
         assert isinstance(said, ModelFinding), "a picture that is none goes to the dead letters"
         return InferenceEvent(
             event_id=self.inference_id(case),
-            case_id=case.case_id,
             source_event_id=case.event_id,
-            lane=case.lane,
-            captured_at=case.captured_at,
-            published_at=case.published_at,
             taken_up_at=got.taken_up_at,
             inferred_at=got.inferred_at,
-            patient_token=case.patient_token,
-            image=case.image,
             context=case.context,
             findings=(_finding(said),),
             model_version=self.model_version,
             model_status=ModelStatus.ABSTAINED if said.stage is None else ModelStatus.JUDGED,
             heat_map=got.heat_map,
-            synthetic=case.synthetic,
+            **carried(case),
         )
 
     def grading(self, inference: InferenceEvent, got: GradingEvent) -> GradingEvent:
@@ -85,18 +80,12 @@ class Reference:
         )
         return grading_event(
             decision,
+            carried(inference),
             event_id=self.grading_id(inference.event_id),
-            case_id=inference.case_id,
             source_event_id=inference.event_id,
             kind=GradingKind.DECISION,
-            lane=inference.lane,
-            captured_at=inference.captured_at,
-            published_at=inference.published_at,
             graded_at=got.graded_at,
-            patient_token=inference.patient_token,
-            image=inference.image,
             model_version=inference.model_version,
-            synthetic=inference.synthetic,
         )
 
     def quarantine(self, raw: RawRecord, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:

@@ -19,6 +19,7 @@ from schemas.events import (
     ReviewPriority,
     Text,
 )
+from schemas.events.carried import carried, decided
 from streams.clinical.escalations import OpenEscalation
 
 #: Names the event that raises an escalation to a level: `schemas.ids.escalation_event_id`. Ids are handed in like time.
@@ -61,7 +62,6 @@ def open_escalation(
     event = EscalationEvent(
         event_id=event_id(escalation_id, 0),
         escalation_id=escalation_id,
-        case_id=grading.case_id,
         source_event_id=grading.event_id,
         type=request.type,
         level=0,
@@ -69,27 +69,13 @@ def open_escalation(
         roles=request.roles,
         channels=request.channels,
         review_priority=request.review_priority,
-        severity=grading.severity,
-        stage=grading.stage,
-        confidence=grading.confidence,
         raised_at=raised_at,
         respond_by=raised_at + timedelta(seconds=request.respond_within_s),
-        lane=grading.lane,
-        captured_at=grading.captured_at,
-        published_at=grading.published_at,
-        patient_token=grading.patient_token,
-        image=grading.image,
         model_version=grading.model_version,
-        policy_version=grading.policy_version,
-        policy_hash=grading.policy_hash,
         reasons=tuple(reasons[code] for code in request.reasons if code in reasons),
-        recommendations=grading.recommendations,
-        warnings=grading.warnings,
-        contraindications=grading.contraindications,
-        follow_up_s=grading.follow_up_s,
-        protocols=grading.protocols,
         disclaimer=disclaimer,
-        synthetic=grading.synthetic,
+        **carried(grading),
+        **decided(grading),
     )
     return OpenEscalation(event=event, ladder=ladder, reescalate_every_s=request.reescalate_every_s)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from schemas import ids
-from schemas.events import GradingEvent, GradingKind, ImageReference, InferenceEvent, Lane
+from schemas.events import GradingEvent, GradingKind, InferenceEvent
+from schemas.events.carried import carried, decided
 from streams.clinical.decide import decide
 from streams.clinical.decision import Decision
 from streams.clinical.policy import Policy
@@ -14,48 +17,30 @@ from streams.clinical.policy import Policy
 
 def grading_event(
     decision: Decision,
+    of_case: Mapping[str, Any],
     *,
     event_id: UUID,
-    case_id: UUID,
     source_event_id: UUID,
     kind: GradingKind,
-    lane: Lane,
-    captured_at: datetime,
-    published_at: datetime,
     graded_at: datetime,
-    patient_token: str | None = None,
-    image: ImageReference | None = None,
-    model_version: str | None = None,
-    synthetic: bool = False,
+    model_version: str | None,
 ) -> GradingEvent:
-    """The event that carries `decision` to the escalation stage and to whoever reads gradings."""
+    """The event that carries `decision` to the escalation stage and to whoever reads gradings.
+
+    `of_case` are the fields that it repeats of the case: `schemas.events.carried`.
+    """
     return GradingEvent(
         event_id=event_id,
-        case_id=case_id,
         source_event_id=source_event_id,
         kind=kind,
-        lane=lane,
-        captured_at=captured_at,
-        published_at=published_at,
         graded_at=graded_at,
-        patient_token=patient_token,
-        image=image,
-        severity=decision.severity,
-        stage=decision.stage,
-        confidence=decision.confidence,
         mucosal=decision.mucosal,
         model_version=model_version,
-        policy_version=decision.policy_version,
-        policy_hash=decision.policy_hash,
         reasons=decision.reasons,
-        recommendations=decision.recommendations,
-        warnings=decision.warnings,
-        contraindications=decision.contraindications,
         notifications=decision.notifications,
         escalations=decision.escalations,
-        follow_up_s=decision.follow_up_s,
-        protocols=decision.protocols,
-        synthetic=synthetic,
+        **of_case,
+        **decided(decision),
     )
 
 
@@ -71,16 +56,10 @@ def graded(policy: Policy, inference: InferenceEvent, graded_at: datetime) -> Gr
     )
     return grading_event(
         decision,
+        carried(inference),
         event_id=ids.derived_id(inference.event_id, "grading", f"{policy.version}+{policy.hash[:12]}"),
-        case_id=inference.case_id,
         source_event_id=inference.event_id,
         kind=GradingKind.DECISION,
-        lane=inference.lane,
-        captured_at=inference.captured_at,
-        published_at=inference.published_at,
         graded_at=graded_at,
-        patient_token=inference.patient_token,
-        image=inference.image,
         model_version=inference.model_version,
-        synthetic=inference.synthetic,
     )

@@ -15,6 +15,7 @@ from schemas.envelope.audit import audit_attributes
 from schemas.envelope.dead_letter import case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord
 from schemas.events import GradingEvent, GradingKind, Lane, PatientContext, PipelineStage
+from schemas.events.carried import carried_where_known
 from streams import topics
 from streams.clinical.decide import decide_problem
 from streams.clinical.policy import Policy, Problem
@@ -55,29 +56,23 @@ class Quarantine:
     def grading(self, raw: RawRecord, event: Any | None, problem: InputProblem, lane: Lane) -> GradingEvent:
         """The request as an event. What the broken record does not tell is taken from where and when it was."""
         written_at = datetime.fromtimestamp(raw.timestamp_ms / 1000, UTC)
-        lane = getattr(event, "lane", lane)
-        token = getattr(event, "patient_token", None)
+        of_case = carried_where_known(event, {"lane": lane, "captured_at": written_at, "published_at": written_at})
+        of_case.setdefault("case_id", case_id_of(raw))
         decision = decide_problem(
             self._policy,
             CLINICAL.get(problem.reason, Problem.IMAGE_UNUSABLE),
             getattr(event, "context", None) or PatientContext(),
-            lane=lane,
+            lane=of_case["lane"],
             # An unreadable event may well have had one: no second alarm for what cannot be known.
-            has_patient_token=event is None or token is not None,
+            has_patient_token=event is None or of_case.get("patient_token") is not None,
         )
         letter_id = event_id_of(raw)
         return grading_event(
             decision,
+            of_case,
             event_id=ids.derived_id(letter_id, "quarantine", self._policy.version),
-            case_id=getattr(event, "case_id", None) or case_id_of(raw),
             source_event_id=getattr(event, "event_id", None) or letter_id,
             kind=GradingKind.QUARANTINE,
-            lane=lane,
-            captured_at=getattr(event, "captured_at", written_at),
-            published_at=getattr(event, "published_at", written_at),
             graded_at=datetime.now(UTC),
-            patient_token=token,
-            image=getattr(event, "image", None),
             model_version=getattr(event, "model_version", None),
-            synthetic=getattr(event, "synthetic", False),
         )

@@ -8,6 +8,7 @@ from inference.findings import Finding as ModelFinding
 from inference.findings import ImageProblem
 from schemas import ids
 from schemas.events import CaseEvent, Finding, ImageReference, InferenceEvent, ModelStatus, Region, StageClass
+from schemas.events.carried import carried
 from streams import metrics
 from streams.serving.judge import Judgement
 
@@ -28,15 +29,9 @@ def inference_event(
             _observe(answer)
     return InferenceEvent(
         event_id=ids.derived_id(case.event_id, "inference", verdict.model_version or "none"),
-        case_id=case.case_id,
         source_event_id=case.event_id,
-        lane=case.lane,
-        captured_at=case.captured_at,
-        published_at=case.published_at,
         taken_up_at=taken_up_at,
         inferred_at=datetime.now(UTC),
-        patient_token=case.patient_token,
-        image=case.image,
         context=case.context,
         findings=findings,
         model_version=verdict.model_version,
@@ -44,7 +39,7 @@ def inference_event(
         failure=f"model_{status.value}" if not findings else None,
         heat_map=heat_map,
         shadow=verdict.shadow,
-        synthetic=case.synthetic,
+        **carried(case),
     )
 
 

@@ -31,6 +31,7 @@ from schemas.events import (
     PipelineStage,
     StageClass,
 )
+from schemas.events.carried import carried
 from streams import topics
 from streams.clinical.clock import MergeCode, merge, on_tick, open_escalation
 from streams.clinical.decide import decide
@@ -180,16 +181,11 @@ class World:
         decision = decide(POLICY, inference.findings, inference.context, lane=inference.lane)
         return grading_event(
             decision,
+            carried(inference),
             event_id=ids.derived_id(inference.event_id, "grading", f"{POLICY.version}+{POLICY.hash[:12]}"),
-            case_id=inference.case_id,
             source_event_id=inference.event_id,
             kind=GradingKind.DECISION,
-            lane=inference.lane,
-            captured_at=inference.captured_at,
-            published_at=inference.published_at,
             graded_at=self.now,
-            patient_token=inference.patient_token,
-            image=inference.image,
             model_version="lpp-test",
         )
 

@@ -30,6 +30,7 @@ from schemas.events import (
     PipelineStage,
     StageClass,
 )
+from schemas.events.carried import carried
 from streams.clinical.clock import open_escalation
 from streams.clinical.decide import decide
 from streams.stages.grading.events import grading_event
@@ -83,14 +84,12 @@ def served(status: ModelStatus = ModelStatus.JUDGED) -> tuple[Published, Story]:
     )
     grading = grading_event(
         decide(policy, findings, case.context, model_status=status),
+        carried(inference),
         event_id=uuid4(),
-        case_id=case.case_id,
         source_event_id=inference.event_id,
         kind=GradingKind.DECISION,
-        lane=case.lane,
-        captured_at=NOW,
-        published_at=NOW,
         graded_at=NOW,
+        model_version=None,
     )
     escalations: list[EscalationEvent] = [
         open_escalation(
