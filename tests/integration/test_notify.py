@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID
 
-from schemas.events import EscalationType, GradingEvent
+from schemas.events import AuditEntry, EscalationType, GradingEvent
 from streams import topics
 from streams.stages.notification.delivery import KEY_HEADER
 from tests.integration.clocked import CHANNELS, Clocked, clocked_system, emergency
+from tests.integration.watcher import PATIENCE_S
 from tests.services import RegistryService
 from tests.unit.stages.notification.test_notify import Hook, webhook
 
@@ -41,8 +44,8 @@ class Notifiers:
         return (self._folder / "notify.log").read_text()
 
 
-def audited(clock: Clocked, case_id: UUID, outcome: str) -> None:
-    clock.watcher.until(
+def audited(clock: Clocked, case_id: UUID, outcome: str) -> AuditEntry:
+    (seen,) = clock.watcher.until(
         lambda seen: (
             seen.topic == topics.AUDIT
             and seen.event is not None
@@ -51,6 +54,16 @@ def audited(clock: Clocked, case_id: UUID, outcome: str) -> None:
         ),
         what=outcome,
     )
+    assert isinstance(seen.event, AuditEntry)
+    return seen.event
+
+
+def requested(hook: Hook, count: int) -> None:
+    """Wait for that many requests."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(hook.requests) < count:
+        assert time.monotonic() < deadline, f"{len(hook.requests)} of {count} requests came"
+        time.sleep(0.01)
 
 
 def keys(hook: Hook) -> list[str]:
@@ -91,20 +104,42 @@ def silent() -> Iterator[tuple[str, threading.Semaphore, threading.Event]]:
         server.server_close()
 
 
-def test_each_level_is_sent_once_and_audited_over_a_restart(registry: RegistryService, tmp_path: Path) -> None:
+def test_each_level_is_sent_once_and_audited_over_a_kill_and_one_under_way_comes_again_with_its_key(
+    registry: RegistryService, tmp_path: Path
+) -> None:
+    """The test tells the time: a deadline of real seconds passed while workers started, and the kill hit its message.
+
+    That message comes twice, as is documented; here it is one that the test chooses.
+    """
     with clocked_system(registry, tmp_path) as clock, webhook() as hook:
         notifiers = Notifiers(clock, tmp_path, others=hook.url)
+        clock.stamp_ticks("CreateTime")
         clock.start_worker()
         notifier = notifiers.start()
-        asked = clock.grade(emergency(within_s=6, every_s=3600))
-        audited(clock, asked.case_id, "notified:emergency:0")
+        asked = clock.grade(emergency())
+
+        def next_level(level: int) -> None:
+            """The deadline of the level before passes."""
+            clock.tick(asked.case_id, clock.escalated(asked.case_id, level)[-1].event.respond_by)
+            clock.escalated(asked.case_id, level + 1)
+
+        told = [audited(clock, asked.case_id, "notified:emergency:0")]
+        before = len(hook.requests)
+        hook.answers.clear()
+        next_level(1)
+        requested(hook, before + 1)
         notifier.kill()
         notifier.wait()
+        under_way = len(hook.requests) - before
+        hook.answers.set()
+        # Raised while nobody sends.
+        next_level(2)
         notifiers.start()
-        audited(clock, asked.case_id, "notified:emergency:1")
-        clock.watcher.settle()
-        assert keys(hook) == [str(seen.event.event_id) for seen in clock.all_escalated(asked.case_id)]
-        assert len(hook.requests) == 2
+        told += [audited(clock, asked.case_id, f"notified:emergency:{level}") for level in (1, 2)]
+        raised = [str(seen.event.event_id) for seen in clock.all_escalated(asked.case_id)]
+        tries = [int(entry.attributes["tries"]) for entry in told]
+        # One request per try: a target that confirms in time gets one.
+        assert Counter(keys(hook)) == dict(zip(raised, (tries[0], under_way + tries[1], tries[2]), strict=True))
         for _, body in hook.requests:
             assert str(asked.case_id) not in str(body)
             assert str(asked.patient_token) not in str(body)

@@ -39,9 +39,11 @@ ROLES = {role: {"es": text.es, "en": text.en} for role, text in packaged_policy(
 
 
 class Hook:
-    """A webhook that refuses the first `refusals` requests."""
+    """A webhook that refuses the first `refusals` requests, and answers none while `answers` is cleared."""
 
     def __init__(self, refusals: int = 0) -> None:
+        self.answers = threading.Event()
+        self.answers.set()
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
         hook = self
 
@@ -49,6 +51,7 @@ class Hook:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 hook.requests.append((dict(self.headers), body))
+                hook.answers.wait()
                 self.send_response(503 if len(hook.requests) <= refusals else 200)
                 self.end_headers()
 
@@ -67,6 +70,7 @@ def webhook(refusals: int = 0) -> Iterator[Hook]:
     try:
         yield hook
     finally:
+        hook.answers.set()
         hook.server.shutdown()
         hook.server.server_close()
         thread.join()
