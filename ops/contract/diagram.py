@@ -1,15 +1,11 @@
-"""The pipeline as a drawing of text; `python -m ops.contract.diagram` renews it in the pages that show it."""
+"""The pipeline as a drawing of text; `python -m ops.contract` renews it in the pages that show it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from streams import pipeline
 from streams.pipeline import STAGES
-
-PAGES = ("README.md", "docs/architecture.md")
-BEGIN, END = "<!-- pipeline: written by python -m ops.contract.diagram -->", "<!-- end of pipeline -->"
 
 
 def diagram() -> str:
@@ -32,15 +28,6 @@ def diagram() -> str:
     )
 
 
-def renew(text: str) -> str:
-    """A page with its drawing made anew. Raises ValueError where it has no room for one."""
-    before, _, rest = text.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise ValueError(f"no room between {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n```\n{diagram()}\n```\n{END}{after}"
-
-
 def _short(names: Iterable[str]) -> str:
     names = [name.removeprefix("vigia.") for name in names]
     return _folded(names) if len(names) > 3 else ", ".join(names)
@@ -50,9 +37,3 @@ def _folded(names: Sequence[str]) -> str:
     """Topics of one family by their family."""
     families = dict.fromkeys(name.partition(".")[0] for name in names)
     return ", ".join(f"{family}.*" for family in families)
-
-
-if __name__ == "__main__":
-    for page in PAGES:
-        path = Path(__file__).parents[2] / page
-        path.write_text(renew(path.read_text(encoding="utf-8")), encoding="utf-8")
