@@ -9,10 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
 
 from ops.chaos.values import Sent
-from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
+from streams.broker import clients
+from streams.broker.mending import is_fatal
 
 
 class Publishing:
@@ -47,7 +48,7 @@ class Publishing:
                 producer.poll(0.1)
             except KafkaException as error:
                 # A fatal error concerns this producer and not the record; any other error is a mistake of ours.
-                if not error.args[0].fatal() and error.args[0].code() != KafkaError._FATAL:
+                if not is_fatal(error.args[0]):
                     raise
                 self._replace(producer)
             else:
@@ -89,13 +90,4 @@ class Publishing:
         broken.flush(5)
 
     def _open(self) -> Producer:
-        return Producer(
-            {
-                "bootstrap.servers": self._servers,
-                "enable.idempotence": True,
-                "linger.ms": 5,
-                "delivery.timeout.ms": 300_000,
-                "log_level": 0,
-                **LIBRDKAFKA_PARTITIONER,
-            }
-        )
+        return clients.producer(self._servers, {"linger.ms": 5, "delivery.timeout.ms": 300_000})

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from confluent_kafka.admin import AdminClient
 
 from ops.system.context import load_settings
 from schemas import definitions
@@ -16,7 +15,8 @@ from schemas.registry import COMPATIBILITY, Registry, subject_of
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
-from streams.settings import Settings, SettingsError
+from streams.broker.clients import admin_client
+from streams.settings import SettingsError
 
 
 @click.group("topics")
@@ -33,7 +33,7 @@ def apply(as_json: bool) -> None:
     """
     with _one_line_errors():
         settings = load_settings()
-        applied = topic_admin.apply(_admin(settings), settings)
+        applied = topic_admin.apply(admin_client(settings.bootstrap_servers), settings)
         serde = Serde(settings.schema_registry_url)
         ids = serde.register_all(topics.RECORDS)
         serde.close()
@@ -53,7 +53,7 @@ def check(as_json: bool) -> None:
     """Say where the cluster and the registry differ from what is declared; exit code 1 when the pipeline cannot run."""
     with _one_line_errors():
         settings = load_settings()
-        differences = topic_admin.check(_admin(settings), settings)
+        differences = topic_admin.check(admin_client(settings.bootstrap_servers), settings)
         with Registry(settings.schema_registry_url) as registry:
             differences += tuple(_registry_differences(registry))
     if as_json:
@@ -78,11 +78,6 @@ def _registry_differences(registry: Registry) -> Iterator[topic_admin.Difference
         level = registry.compatibility(subject) or "unset"
         if level != COMPATIBILITY:
             yield topic_admin.Difference(topic=topic, what="schema compatibility", expected=COMPATIBILITY, found=level)
-
-
-def _admin(settings: Settings) -> AdminClient:
-    # librdkafka would print every refused connection; our own one line says the same.
-    return AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
 
 
 def _show(differences: tuple[topic_admin.Difference, ...]) -> None:

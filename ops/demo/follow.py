@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from schemas.errors import ContractError
 from schemas.events import (
@@ -22,6 +22,7 @@ from schemas.events import (
 )
 from schemas.serde import Serde
 from streams import topics
+from streams.broker.clients import observer
 from streams.settings import Settings
 
 
@@ -46,16 +47,7 @@ class Follower:
         self.stories: dict[UUID, Story] = {}
         self.lock = threading.Lock()
         self._serde = Serde(settings.schema_registry_url)
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.bootstrap_servers,
-                "group.id": "vigia-demo",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 50,
-                "log_level": 0,
-            }
-        )
+        self._consumer = observer(settings.bootstrap_servers)
         names = [topic.name for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS]
         self._consumer.assign(
             [TopicPartition(name, part, OFFSET_BEGINNING) for name in names for part in range(settings.partitions)]

@@ -20,8 +20,9 @@ from confluent_kafka import (
 from confluent_kafka.admin import ConfigResource, OffsetSpec
 
 from ops.lag.broker_view import BrokerView, ObservedGroup, ObservedTopic, Replicas
-from ops.lag.client import BrokerAwayError, Partition, admin_client
+from ops.lag.client import BrokerAwayError, Partition
 from ops.lag.positions import Bounds
+from streams.broker.clients import admin_client
 
 #: Seconds an answer may take. A look must fail well before its figures would count as too old to serve.
 TIMEOUT_S = 3.0

@@ -17,8 +17,9 @@ from typing import Self
 from confluent_kafka import OFFSET_END, TopicPartition
 from prometheus_client import Counter, Gauge, Histogram
 
-from ops.lag.client import admin_client, reading_consumer
+from ops.lag.client import reading_consumer
 from schemas.events import Lane
+from streams.broker.clients import admin_client
 from streams.client import PUBLISH_ERRORS, CaseProducer
 from streams.pipeline import STEPS as STEPS
 from streams.settings import Settings

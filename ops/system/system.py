@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka.admin import AdminClient
-
 from ops.embedded import EmbeddedError, EmbeddedKafka, EmbeddedRegistry
 from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
@@ -27,6 +25,7 @@ from ops.system.supervisor import ProcessStatus, Supervisor
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
+from streams.broker.clients import admin_client
 from streams.settings import Settings
 
 #: A worker finishes its current batch within 8 s (streams.runtime.worker); after this many seconds it is stuck.
@@ -177,7 +176,7 @@ class System:
 
     def _apply_topics(self) -> None:
         settings = self.settings
-        admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
+        admin = admin_client(settings.bootstrap_servers)
         applied = topic_admin.apply(admin, settings)
         for difference in applied.differences:
             self._tell(f"{'must be mended' if difference.serious else 'differs'}: {difference}")

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from schemas.envelope.audit import audit_key, sha256_hex
-from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.events import AcknowledgementEvent, AuditEntry, EscalationEvent, PipelineStage
 from schemas.serde import Serde
 from streams import topics
 from streams.audit.facts import INTERNAL
 from streams.audit.limits import ERASED
 from streams.audit.trail import CaseReader
+from streams.broker.clients import transactional_producer
 from streams.broker.received import ReceivedEvent
 
 #: Seconds the broker may take for a transaction of a few dozen small records.
@@ -54,14 +54,7 @@ def erase(reader: CaseReader, serde: Serde, bootstrap_servers: str, case_id: UUI
         return 0
     entry = _entry(case_id, keys, ground)
     own = audit_key(case_id, entry.stage, entry.event_id)
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "transactional.id": f"vigia-audit-erase-{case_id}",
-            "log_level": 0,
-            **LIBRDKAFKA_PARTITIONER,
-        }
-    )
+    producer = transactional_producer(bootstrap_servers, f"vigia-audit-erase-{case_id}")
     try:
         producer.init_transactions(TIMEOUT_S)
         producer.begin_transaction()

@@ -8,16 +8,16 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
+from confluent_kafka.admin import ConfigResource, OffsetSpec
 
-from streams.broker.read import PATIENCE_S, QUIET, Place, Progress, Span, fetch
+from streams.broker.clients import admin_client, observer
+from streams.broker.read import PATIENCE_S, Place, Progress, Span, fetch
 from streams.broker.read import UnreadableError as UnreadableError
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Cluster:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=QUIET)
+        self._admin = admin_client(bootstrap_servers)
 
     def partitions(self) -> dict[str, int]:
         """Topic → number of partitions, of every topic."""
@@ -113,8 +113,7 @@ class Cluster:
         """How far a consumer group has come; places without a position are left out."""
         # Not by AdminClient.list_consumer_group_offsets: when the answer is that the coordinator is still loading,
         # librdkafka (2.16) turns to the group of the client, which an admin client does not have: segmentation fault.
-        config = {"bootstrap.servers": self.bootstrap_servers, "group.id": group, "enable.auto.commit": False}
-        consumer = Consumer(config, logger=QUIET)
+        consumer = observer(self.bootstrap_servers, group=group)
         asked = [TopicPartition(*place) for place in places]
         try:
             found = _answer(f"positions of {group}", lambda: consumer.committed(asked, timeout=REQUEST_S))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message
 
+from streams.broker.clients import observer
+from streams.broker.cluster import Cluster, UnreadableError, spans
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
+from streams.broker.read import Place
 from streams.settings import Settings
 
 #: Seconds without a record or the end of a partition after which the broker is taken to be away.
@@ -17,20 +20,7 @@ _NO_BROKER = "no broker answers: is VIGIA_BOOTSTRAP_SERVERS right, and is it up?
 
 def looking_consumer(settings: Settings) -> Consumer:
     """A consumer that keeps no position; its end-of-partition events come at the last stable offset."""
-    return Consumer(
-        {
-            "bootstrap.servers": settings.bootstrap_servers,
-            # Required by the client, never used: nothing is committed and nothing joined.
-            "group.id": "vigia-look",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "allow.auto.create.topics": False,
-            "log_level": 0,
-        }
-    )
+    return observer(settings.bootstrap_servers)
 
 
 def partitions_of(consumer: Consumer, topic: str) -> int:
@@ -49,32 +39,22 @@ def read_log(settings: Settings, topics: Iterable[str], since: datetime | None =
 
     Raises BrokerUnavailableError, TopicMissingError.
     """
-    consumer = looking_consumer(settings)
+    cluster = Cluster(settings.bootstrap_servers)
     try:
-        places = [TopicPartition(name, n) for name in topics for n in range(partitions_of(consumer, name))]
-        waiting = {(place.topic, place.partition) for place in places}
-        consumer.assign(_starts(consumer, places, since))
-        while waiting:
-            message = consumer.poll(PATIENCE_S)
-            if message is None:
-                raise BrokerUnavailableError(_NO_BROKER)
-            error = message.error()
-            if error is None:
-                yield message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                waiting.discard((message.topic(), message.partition()))
-            elif not error.retriable():
-                raise BrokerUnavailableError(f"{message.topic()}: {error.name()}")
-    except KafkaException as error:
-        raise BrokerUnavailableError(error.args[0].str()) from None
-    finally:
-        consumer.close()
+        places = _places(cluster, topics)
+        ends = cluster.readable_ends(places)
+        starts = cluster.starts(places) if since is None else cluster.offsets_at(places, int(since.timestamp() * 1000))
+        for chunk in cluster.read(spans(starts, ends)):
+            yield from chunk
+    except UnreadableError as error:
+        raise BrokerUnavailableError(f"{error}; is VIGIA_BOOTSTRAP_SERVERS right, and is the broker up?") from None
 
 
-def _starts(consumer: Consumer, places: list[TopicPartition], since: datetime | None) -> list[TopicPartition]:
-    if since is None:
-        return [TopicPartition(place.topic, place.partition, OFFSET_BEGINNING) for place in places]
-    ms = int(since.timestamp() * 1000)
-    found = consumer.offsets_for_times([TopicPartition(p.topic, p.partition, ms) for p in places], timeout=PATIENCE_S)
-    # Below zero: nothing is younger.
-    return [TopicPartition(p.topic, p.partition, p.offset if p.offset >= 0 else OFFSET_END) for p in found]
+def _places(cluster: Cluster, topics: Iterable[str]) -> list[Place]:
+    counts = cluster.partitions()
+    places: list[Place] = []
+    for topic in topics:
+        if topic not in counts:
+            raise TopicMissingError(f"topic {topic} does not exist: run `vigia topics apply`")
+        places.extend((topic, partition) for partition in range(counts[topic]))
+    return places

@@ -6,12 +6,13 @@ that gets there has seen all that will ever be visible before it.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.broker.clients import observer
 
 #: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
 #: ends after 20 s, those of other producers by default after 60 s.
@@ -24,8 +25,11 @@ CHUNK = 2_000
 Place = tuple[str, int]
 Progress = Callable[[int], None]
 
-QUIET = logging.getLogger("vigia.audit.librdkafka")
-QUIET.setLevel(logging.CRITICAL)
+_SETTINGS = {
+    # Whoever verifies wants to know of a damaged disk.
+    "check.crcs": True,
+    "queued.max.messages.kbytes": 16_384,
+}
 
 
 class UnreadableError(RuntimeError):
@@ -40,6 +44,16 @@ class Span:
     end: int
 
 
+def stable_end(consumer: Consumer, place: Place, timeout_s: float) -> int:
+    """The last stable offset of a partition, as a committed reader can reach it now. Raises KafkaException.
+
+    A leader that was just elected serves at first only what it knows to be replicated, and reports the end of that as
+    "the end" of the partition; this question is not answered before the leader knows (KIP-207).
+    """
+    _, end = consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_s)
+    return int(end)
+
+
 def fetch(
     bootstrap_servers: str, spans: Mapping[Place, Span], progress: Progress = lambda _: None
 ) -> Iterator[list[Message]]:
@@ -50,7 +64,7 @@ def fetch(
     left = {place: span for place, span in spans.items() if span.start < span.end}
     if not left:
         return
-    consumer = Consumer(_reading(bootstrap_servers), logger=QUIET)
+    consumer = observer(bootstrap_servers, _SETTINGS)
     try:
         consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
         yield from _fetch(consumer, left, progress)
@@ -93,23 +107,3 @@ def _fetch(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> I
                 consumer.incremental_unassign([TopicPartition(*place)])
         if chunk:
             yield chunk
-
-
-def _reading(bootstrap_servers: str) -> dict[str, str | int | bool]:
-    return {
-        "bootstrap.servers": bootstrap_servers,
-        # librdkafka wants a name even of a consumer that never joins; no group of this name ever exists.
-        "group.id": "vigia-auditor",
-        "client.id": "vigia-audit",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-        # Retention may delete what comes first while we read.
-        "auto.offset.reset": "earliest",
-        "allow.auto.create.topics": False,
-        # Whoever verifies wants to know of a damaged disk.
-        "check.crcs": True,
-        "queued.max.messages.kbytes": 16_384,
-        "fetch.wait.max.ms": 100,
-    }

@@ -10,14 +10,16 @@ from types import TracebackType
 from typing import Any, Self, cast
 from uuid import UUID, uuid4
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
+from schemas.envelope.partitioner import partition_of
 from schemas.events import AcknowledgementAction, AcknowledgementEvent, AuditEntry, EscalationEvent, StageClass
 from schemas.serde import Serde
 from streams import topics
+from streams.broker import clients
 from streams.broker.errors import BrokerUnavailableError, ClientError
 from streams.broker.log import looking_consumer, partitions_of, read_log
+from streams.broker.mending import MendingProducer
 from streams.client.errors import NotAcknowledgedError
 from streams.settings import Settings
 from streams.topics import AUDIT
@@ -70,16 +72,10 @@ class Acknowledger:
         self._settings = settings
         self._serde = serde or Serde(settings.schema_registry_url)
         self._own_serde = serde is None
-        self._producer = Producer(
-            {
-                **LIBRDKAFKA_PARTITIONER,
-                "bootstrap.servers": settings.bootstrap_servers,
-                "acks": "all",
-                "enable.idempotence": True,
-                "allow.auto.create.topics": False,
-                "delivery.timeout.ms": int(WITHIN_S * 1000),
-                "logger": log,
-            }
+        self._producer = MendingProducer(
+            lambda: clients.producer(
+                settings.bootstrap_servers, {"delivery.timeout.ms": int(WITHIN_S * 1000)}, logger=log
+            )
         )
 
     def __enter__(self) -> Self:

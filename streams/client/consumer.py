@@ -17,7 +17,6 @@ from typing import Any, Self, cast
 from confluent_kafka import (
     OFFSET_BEGINNING,
     TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
     KafkaError,
     KafkaException,
     Message,
@@ -27,6 +26,7 @@ from confluent_kafka import (
 from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
 from schemas.events import Event
 from schemas.serde import Serde
+from streams.broker.clients import PROMISED, group_member
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
 from streams.broker.received import ReceivedEvent
 from streams.client.errors import ConsumerError
@@ -77,34 +77,25 @@ class EventConsumer:
         `overrides` are librdkafka settings, such as `{"security.protocol": "SASL_SSL"}` (as **{…}). Those that the
         delivery promise rests on cannot be changed: ValueError.
         """
-        promised = {
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
-        }
-        if refused := sorted(promised.keys() & overrides.keys()):
+        if refused := sorted(PROMISED.keys() & overrides.keys()):
             raise ValueError(f"the delivery promise rests on {', '.join(refused)}")
         self._serde = serde or Serde(settings.schema_registry_url)
         self._own_serde = serde is None
         self._keeps_position = group_id is not None
         self._positions = Positions()
         self._brokers_down = False
-        self._consumer = Consumer(
+        self._consumer = group_member(
+            settings.bootstrap_servers,
+            # librdkafka wants a name even where no group is joined.
+            group_id or "vigia-looking",
             {
-                "bootstrap.servers": settings.bootstrap_servers,
-                # librdkafka wants a name even where no group is joined.
-                "group.id": group_id or "vigia-looking",
-                "auto.offset.reset": "earliest",
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,
-                "partition.assignment.strategy": "cooperative-sticky",
-                "logger": log,
                 "error_cb": self._noticed,
                 "on_commit": self._positions.answered,
                 **overrides,
-                **promised,
-            }
+            },
+            logger=log,
         )
         self._in_hand: Message | None = None
         self._stopped = False

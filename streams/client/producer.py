@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
-from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.errors import ContractError
 from schemas.events import CaseEvent, Lane
 from schemas.serde import Serde
+from streams.broker import clients
 from streams.broker.errors import BrokerUnavailableError, ClientError, TopicMissingError
+from streams.broker.mending import MendingProducer
 from streams.client.cases import CaseBuilder, NewCase
 from streams.client.delivery import Delivery, PublishedCase, RefusedCase
 from streams.client.errors import CaseConflictError, NotAcknowledgedError
@@ -84,22 +85,19 @@ class CaseProducer:
         self._brokers_down = False
         self._sent: OrderedDict[UUID, Delivery] = OrderedDict()
         self._lock = threading.Lock()
-        self._producer = Producer(
-            {
-                "linger.ms": 5,
-                "compression.type": "lz4",
-                **(kafka or {}),
-                **LIBRDKAFKA_PARTITIONER,
-                "bootstrap.servers": settings.bootstrap_servers,
-                # All in-sync replicas have it, and a retry inside the client makes no second record.
-                "acks": "all",
-                "enable.idempotence": True,
-                "allow.auto.create.topics": False,
-                "topic.metadata.propagation.max.ms": TOPIC_PATIENCE_MS,
-                "delivery.timeout.ms": int(acknowledge_within_s * 1000),
-                "logger": log,
-                "error_cb": self._noticed,
-            }
+        self._producer = MendingProducer(
+            lambda: clients.producer(
+                settings.bootstrap_servers,
+                {
+                    "linger.ms": 5,
+                    "compression.type": "lz4",
+                    **(kafka or {}),
+                    "topic.metadata.propagation.max.ms": TOPIC_PATIENCE_MS,
+                    "delivery.timeout.ms": int(acknowledge_within_s * 1000),
+                    "error_cb": self._noticed,
+                },
+                logger=log,
+            )
         )
 
     def __enter__(self) -> Self:

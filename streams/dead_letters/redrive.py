@@ -15,12 +15,13 @@ from confluent_kafka import KafkaException, Producer
 
 from schemas.envelope.audit import sha256_hex
 from schemas.envelope.dead_letter import ATTEMPT
-from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER, partition_of_case
+from schemas.envelope.partitioner import partition_of_case
 from schemas.envelope.raw import RawRecord
 from schemas.events import AuditEntry, PipelineStage
 from schemas.serde import Serde
 from streams import topics
 from streams.audit.limits import REDRIVEN
+from streams.broker.clients import transactional_producer
 from streams.dead_letters.read import MOST_REDRIVES, Audited, DeadLetter, DeadLetters
 from streams.pipeline import REDRIVABLE
 
@@ -147,14 +148,7 @@ def _entry(letter: DeadLetter, origin: RawRecord, count: int) -> AuditEntry:
 
 
 def _producer(letters: DeadLetters) -> Producer:
-    producer = Producer(
-        {
-            "bootstrap.servers": letters.bootstrap_servers,
-            "transactional.id": f"{letters.prefix}vigia-dead-letters-redrive",
-            "log_level": 0,
-            **LIBRDKAFKA_PARTITIONER,
-        }
-    )
+    producer = transactional_producer(letters.bootstrap_servers, f"{letters.prefix}vigia-dead-letters-redrive")
     try:
         producer.init_transactions(TIMEOUT_S)
     except KafkaException as error:

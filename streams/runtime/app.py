@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from yarl import URL
 
 from streams import metrics
+from streams.broker.clients import stage_producer
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.decoding import Codec
 from streams.runtime.hanging import end_open, find_hanging
@@ -148,22 +149,8 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def _new_transactional_producer(self, transactional_id: str) -> AIOKafkaProducer:
         """A producer of its own for one partition."""
-        return AIOKafkaProducer(
-            bootstrap_servers=[server.strip() for server in self.bootstrap_servers.split(",")],
-            transactional_id=transactional_id,
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=0,
-            # A dead letter may be larger than the largest record that any topic takes.
-            max_request_size=MAX_DEAD_LETTER_BYTES,
-            # Kafka answers "not enough replicas" while the markers of the last transaction are being written (KIP-890).
-            # That takes a few milliseconds; the default pause of 100 ms would be added to an emergency on its way.
-            retry_backoff_ms=10,
-            request_timeout_ms=20_000,
-            # Longer than a broker's restart, shorter than anyone's patience: until then a dead worker's open
-            # transaction hides what follows it. A new owner aborts it at once, so this is for partitions nobody takes.
-            transaction_timeout_ms=20_000,
-        )
+        # A dead letter may be larger than the largest record that any topic takes.
+        return stage_producer(self.bootstrap_servers, transactional_id, MAX_DEAD_LETTER_BYTES)
 
     async def _restore(self, partitions: set[int]) -> None:
         """Read the state of every partition anew; called after fencing and before the first read."""

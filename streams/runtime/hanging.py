@@ -22,6 +22,7 @@ from aiokafka import TopicPartition as ProducerPartition
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from streams.broker.clients import admin_client
 from streams.pipeline import WRITTEN
 
 TIMEOUT_S = 30.0
@@ -38,7 +39,7 @@ async def find_hanging(bootstrap_servers: str, state_topic: str, numbers: Iterab
 
 
 def _find(bootstrap_servers: str, partitions: list[TopicPartition]) -> set[int]:
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    admin = admin_client(bootstrap_servers)
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         try:
@@ -81,5 +82,5 @@ async def end_open(
 
 
 def _partition_counts(bootstrap_servers: str) -> dict[str, int]:
-    metadata = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}).list_topics(timeout=TIMEOUT_S)
+    metadata = admin_client(bootstrap_servers).list_topics(timeout=TIMEOUT_S)
     return {name: len(topic.partitions) for name, topic in metadata.topics.items()}

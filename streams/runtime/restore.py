@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from streams.broker.clients import observer
+from streams.broker.read import stable_end
 
 #: Without a record or an end-of-partition event for this long, the broker is taken to be away.
 IDLE_TIMEOUT_S = 30.0
@@ -26,27 +29,12 @@ def read_state(bootstrap_servers: str, topic: str, numbers: Iterable[int]) -> It
     waiting = set(numbers)
     if not waiting:
         return
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            # Required by the client, never used: nothing is committed and nothing joined.
-            "group.id": f"{topic}-restore",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            # For a topic whose first records are gone.
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
-            "allow.auto.create.topics": False,
-            "log_level": 0,
-        }
-    )
+    consumer = observer(bootstrap_servers)
     try:
         # Zero, not OFFSET_BEGINNING: librdkafka would ask for that offset before it knows whom to ask, and ask again
         # only after half a second. Reading a small state took 0.61 s, and takes 0.06.
         consumer.assign([TopicPartition(topic, number, 0) for number in sorted(waiting)])
-        ends = {number: _end(consumer, topic, number) for number in sorted(waiting)}
+        ends = {number: stable_end(consumer, (topic, number), IDLE_TIMEOUT_S) for number in sorted(waiting)}
         while waiting:
             # One at a time: `consume` would wait for a whole batch or its timeout, at the end of a topic in vain.
             message = consumer.poll(IDLE_TIMEOUT_S)
@@ -57,8 +45,7 @@ def read_state(bootstrap_servers: str, topic: str, numbers: Iterable[int]) -> It
                 if message.key() is not None:
                     yield message.partition(), message.key(), message.value()
             elif error.code() == KafkaError._PARTITION_EOF:
-                # A leader that was just elected serves at first only what it knows to be replicated, and "the end" is
-                # the end of that.
+                # Not the first "end" that is reported: see `stable_end`.
                 if message.offset() >= ends[message.partition()]:
                     waiting.discard(message.partition())
             elif not error.retriable():
@@ -67,9 +54,3 @@ def read_state(bootstrap_servers: str, topic: str, numbers: Iterable[int]) -> It
         raise StateUnreadableError(f"{topic}: {error.args[0].name()}") from error
     finally:
         consumer.close()
-
-
-def _end(consumer: Consumer, topic: str, number: int) -> int:
-    """The last stable offset. Unlike a fetch, this question is not answered before the leader knows (KIP-207)."""
-    _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=IDLE_TIMEOUT_S)
-    return int(end)

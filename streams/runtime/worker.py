@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from streams.broker.clients import admin_client
 from streams.runtime.app import StageApp, watch_lateness
 from streams.topics import AUDIT
 
@@ -107,7 +107,7 @@ async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
 
 async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
     """Wait until the broker answers and has the topics. False when asked to stop meanwhile."""
-    admin = AdminClient({"bootstrap.servers": app.bootstrap_servers, "log_level": 0})
+    admin = admin_client(app.bootstrap_servers)
     wanted = {*app.stage.inputs, app.stage.state_topic, AUDIT}
     warned = False
     while not stop.is_set():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError
 
-from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
 from schemas.events import ModelAction, ModelControlEvent
 from schemas.serde import Serde
 from streams import topics
+from streams.broker import clients
 from streams.serving.rollout import CANARY, SHADOW, role_of
 from streams.settings import Settings
 
@@ -42,15 +42,7 @@ def order(
         event_id=uuid4(), action=action, model_version=version, share=share, decided_at=datetime.now(UTC)
     )
     serde = Serde(settings.schema_registry_url)
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.bootstrap_servers,
-            "enable.idempotence": True,
-            "delivery.timeout.ms": int(ACKNOWLEDGE_WITHIN_S * 1000),
-            "log_level": 0,
-            **LIBRDKAFKA_PARTITIONER,
-        }
-    )
+    producer = clients.producer(settings.bootstrap_servers, {"delivery.timeout.ms": int(ACKNOWLEDGE_WITHIN_S * 1000)})
     failed: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: object) -> None:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.envelope.audit import sha256_hex
 from schemas.errors import ContractError
 from schemas.events import ModelControlEvent
 from schemas.serde import Serde
 from streams import topics
+from streams.broker.clients import observer
+from streams.broker.read import stable_end
 from streams.serving.rollout import Rollout
 
 logger = logging.getLogger(__name__)
 
 #: How long a start waits for the standing orders. Without them the registry's default judges until they come.
 START_WITHIN_S = 15.0
+#: Seconds that one question for the end of a partition may take, and an end that no offset reaches.
+_ASK_S = 5.0
+_UNKNOWN = 2**63
 
 
 class ModelWatcher:
@@ -32,15 +38,7 @@ class ModelWatcher:
     def __init__(
         self, bootstrap_servers: str, serde: Serde, partitions: int, on_change: Callable[[Rollout], None]
     ) -> None:
-        self._settings = {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "vigia-model-watch",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "log_level": 0,
-        }
+        self._bootstrap_servers = bootstrap_servers
         self._serde = serde
         self._partitions = partitions
         self._on_change = on_change
@@ -73,11 +71,13 @@ class ModelWatcher:
             self._thread.join(5)
 
     def _follow(self) -> None:
-        consumer = Consumer(self._settings)
-        consumer.assign(
-            [TopicPartition(topics.MODEL_CONTROL, number, OFFSET_BEGINNING) for number in range(self._partitions)]
-        )
+        consumer = observer(self._bootstrap_servers)
+        ends: dict[int, int] = {}
+        places = [TopicPartition(topics.MODEL_CONTROL, partition, 0) for partition in range(self._partitions)]
+        consumer.assign(places)
         while not self._stopping.is_set():
+            if len(ends) < len(places):
+                self._find_ends(consumer, ends)
             message = consumer.poll(0.3)
             if message is None:
                 continue
@@ -85,10 +85,18 @@ class ModelWatcher:
             if error is None:
                 self._take(message)
             elif error.code() == KafkaError._PARTITION_EOF and not self._caught_up.is_set():
-                self._unread.discard(message.partition())
+                # Not the first "end" that is reported: see `stable_end`.
+                if message.offset() >= ends.get(message.partition(), _UNKNOWN):
+                    self._unread.discard(message.partition())
                 if not self._unread:
                     self._caught_up.set()
         consumer.close()
+
+    def _find_ends(self, consumer: Consumer, ends: dict[int, int]) -> None:
+        for partition in range(self._partitions):
+            if partition not in ends:
+                with suppress(KafkaException):
+                    ends[partition] = stable_end(consumer, (topics.MODEL_CONTROL, partition), _ASK_S)
 
     def _take(self, message: Message) -> None:
         key, value = message.key(), message.value()

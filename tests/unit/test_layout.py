@@ -116,3 +116,21 @@ def test_no_two_packages_import_each_other() -> None:
         TopologicalSorter(edges).prepare()
     except CycleError as cycle:
         pytest.fail(f"packages import each other: {' <- '.join(cycle.args[1])}")
+
+
+#: Where clients of Kafka may be made: one module, and two folders that must not share our settings.
+CLIENTS_IN = ("streams/broker/clients.py", "ops/embedded/", "ops/bench/")
+CLIENTS = {"Producer", "Consumer", "AdminClient", "AIOKafkaProducer", "AIOKafkaConsumer"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith(CLIENTS_IN)])
+def test_clients_of_kafka_are_made_in_one_module(module: str) -> None:
+    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    libraries = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("confluent_kafka", "aiokafka")
+        for alias in node.names
+    }
+    made = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not made & libraries & CLIENTS, f"{module} makes a client of its own; see streams/broker/clients.py"

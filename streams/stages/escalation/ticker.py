@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from schemas.events import ReviewPriority, TickEvent
 from schemas.serde import Serde
 from streams import metrics, topics
+from streams.broker import clients
+from streams.broker.mending import MendingProducer
 from streams.stages.escalation.state import EscalationState
 
 logger = logging.getLogger(__name__)
@@ -38,9 +40,7 @@ class Ticker:
     """Watches the deadlines of the partitions that this worker holds."""
 
     def __init__(self, bootstrap_servers: str, serde: Serde, clock: Clock = utc_now) -> None:
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 0, "log_level": 0}
-        )
+        self._producer = MendingProducer(lambda: clients.producer(bootstrap_servers, {"linger.ms": 0}))
         self._serde = serde
         self._clock = clock
         self._states: Mapping[int, EscalationState] = {}
