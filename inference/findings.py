@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from inference.errors import InferenceError
+
 if TYPE_CHECKING:
     from inference.explain import HeatMap
 
@@ -62,7 +64,7 @@ class ImageProblem(Exception):
         self.detail = detail
 
 
-class ModelError(Exception):
+class ModelError(InferenceError):
     """The model could not be loaded, failed while running, or produced what is no probability (NaN, infinity)."""
 
 

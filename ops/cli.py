@@ -9,8 +9,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import click
+
+from schemas.errors import OneLineError
 
 #: verb → (module:attribute, one line of help shown by `vigia --help`).
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -65,10 +68,29 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error that is one line for people becomes that line."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if not is_one_line(error):
+                raise
+            raise click.ClickException(str(error)) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs with the table's own texts, so that help imports nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(verb, text) for verb, (_, text) in COMMANDS.items()])
+
+
+def is_one_line(error: Exception) -> bool:
+    """Whether the error's text is one line that says what is wrong and what to do.
+
+    The image model and the embedded services know nothing of ours, so they have families of their own.
+    """
+    foreign = (("inference.errors", "InferenceError"), ("ops.embedded.errors", "EmbeddedError"))
+    families = [getattr(sys.modules[module], name) for module, name in foreign if module in sys.modules]
+    return isinstance(error, (OneLineError, *families))
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

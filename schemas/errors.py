@@ -6,7 +6,14 @@ Messages name schema ids, record and field names: never a value, since a value m
 from __future__ import annotations
 
 
-class ContractError(Exception):
+class OneLineError(Exception):
+    """Base of every error whose text is one line for people: what is wrong, and what to do.
+
+    The command line shows that line and ends with exit code 1 (`ops/cli.py`); no command repeats it.
+    """
+
+
+class ContractError(OneLineError):
     """Base of all errors of the contract."""
 
 

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.errors import OneLineError
+
 #: MINSAL hospitals write `CD-2025-001`; others differ, so the pattern is a setting (`VIGIA_PATIENT_CODE_PATTERN`).
 DEFAULT_PATIENT_CODE_PATTERN = r"[A-Z]{2,12}-\d{4}-\d{3}"
 
 
-class SettingsError(ValueError):
+class SettingsError(OneLineError, ValueError):
     """A setting is missing or cannot be used; the message names the variable and says what to do."""
 
 

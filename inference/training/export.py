@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from inference import versions as registry
+from inference.errors import InferenceError
 from inference.findings import CLASSES
 from inference.rejection import FeatureStatistics
 from inference.runtimes import LiteRtRuntime
@@ -24,7 +25,7 @@ from inference.training.network import OUTPUTS, SIDE
 TOLERANCE: Final = 2e-3
 
 
-class ExportError(Exception):
+class ExportError(InferenceError):
     """The converted model does not compute what the trained one does."""
 
 

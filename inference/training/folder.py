@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from inference.decode import decode, to_square
+from inference.errors import InferenceError
 from inference.findings import CLASSES, ImageProblem
 from inference.synthetic.corpus import Corpus, Progress
 
@@ -24,7 +25,7 @@ _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", 
 _COLUMNS: Final = ("image", "stage", "patient")
 
 
-class PictureFolderError(Exception):
+class PictureFolderError(InferenceError):
     """The pictures or the table cannot be used; one line that says which row or class, never a patient's code."""
 
 

@@ -9,11 +9,8 @@ from uuid import UUID
 import click
 
 from ops.system.context import load_settings
-from schemas.errors import ContractError
 from schemas.events import StageClass
-from streams.broker.errors import ClientError
 from streams.client.acknowledge import Acknowledger, Answered
-from streams.settings import SettingsError
 
 STAGES = tuple(stage.value for stage in StageClass if stage is not StageClass.UNKNOWN)
 
@@ -32,17 +29,14 @@ def command(escalation_id: UUID, role: str, resolve: bool, stage: str | None, by
     """
     if stage is not None and not resolve:
         raise click.UsageError("--stage goes with --resolve")
-    try:
-        with Acknowledger(load_settings()) as desk:
-            answered = desk.answer(
-                desk.find(escalation_id),
-                role=role,
-                resolve=resolve,
-                stage=None if stage is None else StageClass(stage),
-                by=by,
-            )
-    except (SettingsError, ClientError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    with Acknowledger(load_settings()) as desk:
+        answered = desk.answer(
+            desk.find(escalation_id),
+            role=role,
+            resolve=resolve,
+            stage=None if stage is None else StageClass(stage),
+            by=by,
+        )
     click.echo(json.dumps(_plain(answered)) if as_json else _line(answered))
     if not answered.accepted:
         raise click.exceptions.Exit(1)

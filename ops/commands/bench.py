@@ -13,7 +13,6 @@ from rich.console import Console
 
 from ops.bench import report
 from ops.bench.run import BenchFigures, BenchSizes, run
-from ops.embedded import EmbeddedError
 from ops.system import stopping
 
 
@@ -56,8 +55,8 @@ def command(
         try:
             with stopping.Interrupt().raising():
                 figures = _with_progress(console, Path(folder), sizes)
-        except (EmbeddedError, TimeoutError) as error:
-            raise click.ClickException(str(error)) from None
+        except TimeoutError as error:
+            raise click.ClickException(f"the measurement took too long: {error}") from None
         except KeyboardInterrupt:
             raise click.ClickException("interrupted; nothing is left running") from None
     report.show(console, figures)

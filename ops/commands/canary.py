@@ -16,8 +16,6 @@ from ops.monitoring.targets import write_target
 from ops.system import logs, stopping
 from ops.system.context import load_settings
 from schemas.events import Lane
-from streams.client.tokens import TokenKeyMissingError
-from streams.settings import SettingsError
 
 logger = logging.getLogger("vigia.canary")
 
@@ -65,8 +63,6 @@ def command(
             with stopping.calling(stopped.set):
                 canary.run(stopped.is_set, logger.warning)
             server.shutdown()
-    except (SettingsError, TokenKeyMissingError) as error:
-        raise click.ClickException(str(error)) from None
     except KafkaException as error:
         raise click.ClickException(f"the broker did not answer: {error.args[0].str()}") from None
 

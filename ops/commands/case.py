@@ -11,7 +11,6 @@ import click
 from ops.system.context import load_settings
 from ops.views.audit import topic_prefix, trail_json, when
 from schemas.envelope.dead_letter import PREFIX
-from schemas.errors import ContractError
 from schemas.events import (
     AcknowledgementEvent,
     AuditEntry,
@@ -26,9 +25,7 @@ from schemas.events import (
 from schemas.serde import Serde
 from streams import topics
 from streams.audit.trail import CaseReader, Trail, moment
-from streams.broker.read import UnreadableError
 from streams.broker.received import ReceivedEvent
-from streams.settings import SettingsError
 
 
 @click.group("case")
@@ -46,12 +43,9 @@ def show(case_id: UUID, language: str, as_json: bool, prefix: str) -> None:
 
     Exit code 1 when nothing is known of it. Decision support for clinicians, not a diagnosis.
     """
-    try:
-        settings = load_settings()
-        reader = CaseReader(settings.bootstrap_servers, Serde(settings.schema_registry_url), prefix=prefix)
-        events, trail = reader.events(case_id), reader.trail(case_id)
-    except (SettingsError, UnreadableError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    settings = load_settings()
+    reader = CaseReader(settings.bootstrap_servers, Serde(settings.schema_registry_url), prefix=prefix)
+    events, trail = reader.events(case_id), reader.trail(case_id)
     if as_json:
         told = {"case_id": str(case_id), "events": [e.as_mapping() for e in events], "audit": trail_json(trail)}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))

@@ -13,9 +13,7 @@ from rich.table import Table
 
 from ops.chaos.campaign import run
 from ops.chaos.outcome import CampaignOutcome, CampaignPlan
-from ops.embedded import EmbeddedError
 from ops.system import stopping
-from streams.broker.cluster import UnreadableError
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_EVERY_S = 10.0
@@ -64,8 +62,6 @@ def command(
     try:
         with stopping.Interrupt().raising():
             outcome = _with_progress(plan, console)
-    except (EmbeddedError, UnreadableError) as error:
-        raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; nothing is left running") from None
     if json_file is not None:

@@ -8,9 +8,7 @@ import click
 
 from ops.system import stopping
 from ops.system.context import load_settings
-from schemas.errors import ContractError
-from streams.client import ClientError, EventConsumer, ReceivedEvent
-from streams.settings import SettingsError
+from streams.client import EventConsumer, ReceivedEvent
 
 
 @click.command("consume")
@@ -25,16 +23,13 @@ def command(topics: tuple[str, ...], group: str | None, most: int | None, timeou
     A record that cannot be decoded is printed with the reason; exit code 1 if there was one.
     """
     undecoded = 0
-    try:
-        with EventConsumer(load_settings(), topics, group) as consumer, stopping.calling(consumer.stop):
-            for count, received in enumerate(consumer.events(timeout), start=1):
-                click.echo(json.dumps(received.as_mapping(), ensure_ascii=False) if as_json else _line(received))
-                undecoded += received.decoded is None
-                if most is not None and count >= most:
-                    consumer.mark_handled()
-                    break
-    except (SettingsError, ClientError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    with EventConsumer(load_settings(), topics, group) as consumer, stopping.calling(consumer.stop):
+        for count, received in enumerate(consumer.events(timeout), start=1):
+            click.echo(json.dumps(received.as_mapping(), ensure_ascii=False) if as_json else _line(received))
+            undecoded += received.decoded is None
+            if most is not None and count >= most:
+                consumer.mark_handled()
+                break
     if undecoded:
         raise click.exceptions.Exit(1)
 

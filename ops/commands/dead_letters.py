@@ -6,8 +6,6 @@ import base64
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,14 +15,12 @@ import click
 from ops.system.context import load_settings
 from ops.views.audit import print_columns, topic_prefix
 from schemas.envelope.audit import sha256_hex
-from schemas.errors import ContractError, UndecodableError
+from schemas.errors import UndecodableError
 from schemas.registry import Registry
 from schemas.serde import Serde
 from streams.audit.decoding import FactReader
-from streams.broker.read import UnreadableError
-from streams.dead_letters.read import Address, Audited, DeadLetter, DeadLetters, Filter, NoSuchLetterError
-from streams.dead_letters.redrive import MAX_ATTEMPTS, REFUSED, Outcome, RedriveError, Rules, Status, redrive
-from streams.settings import SettingsError
+from streams.dead_letters.read import Address, Audited, DeadLetter, DeadLetters, Filter
+from streams.dead_letters.redrive import MAX_ATTEMPTS, REFUSED, Outcome, Rules, Status, redrive
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -91,10 +87,9 @@ def list_letters(
     prefix: str,
 ) -> None:
     """List dead letters, oldest first. Never prints what is in them: that is patient context."""
-    with _one_line_errors():
-        reader = DeadLetters(load_settings().bootstrap_servers, prefix=prefix)
-        found = reader.letters(Filter(stage=stage, reason=reason, topic=topic, case_id=case_id, since=since))
-        audited = reader.audited(found)
+    reader = DeadLetters(load_settings().bootstrap_servers, prefix=prefix)
+    found = reader.letters(Filter(stage=stage, reason=reason, topic=topic, case_id=case_id, since=since))
+    audited = reader.audited(found)
     if as_json:
         for letter in found:
             click.echo(json.dumps(_as_mapping(letter, audited[letter.address])))
@@ -115,16 +110,15 @@ def list_letters(
 @topic_prefix
 def show(address: Address, payload: bool, prefix: str) -> None:
     """Everything known of one dead letter, as JSON. ID is partition/offset, as `list` prints it."""
-    with _one_line_errors():
-        settings = load_settings()
-        reader = DeadLetters(settings.bootstrap_servers, prefix=prefix)
-        letter = reader.letter(address)
-        told = _as_mapping(letter, reader.audited([letter])[address])
-        told["headers"] = [name for name, _ in letter.origin.headers] if letter.origin else []
-        if payload:
-            with Registry(settings.schema_registry_url) as registry:
-                told["payload"] = _payload(letter.value, registry)
-            click.echo("this output may hold patient context", err=True)
+    settings = load_settings()
+    reader = DeadLetters(settings.bootstrap_servers, prefix=prefix)
+    letter = reader.letter(address)
+    told = _as_mapping(letter, reader.audited([letter])[address])
+    told["headers"] = [name for name, _ in letter.origin.headers] if letter.origin else []
+    if payload:
+        with Registry(settings.schema_registry_url) as registry:
+            told["payload"] = _payload(letter.value, registry)
+        click.echo("this output may hold patient context", err=True)
     click.echo(json.dumps(told, indent=2, ensure_ascii=False, default=str))
 
 
@@ -163,16 +157,13 @@ def redrive_letters(
         raise click.UsageError("name dead letters by their ID, or choose by --stage, --reason, …, or take --all")
     rules = Rules(max_attempts=max_attempts, force=force, again=again, dry_run=dry_run)
     counted: Counter[Status] = Counter()
-    with _one_line_errors():
-        settings = load_settings()
-        reader = DeadLetters(settings.bootstrap_servers, prefix=prefix)
-        chosen = (
-            [reader.letter(address) for address in dict.fromkeys(addresses)] if addresses else reader.letters(wanted)
-        )
-        serde = Serde(settings.schema_registry_url)
-        for outcome in redrive(reader, serde, chosen, rules):
-            counted[outcome.status] += 1
-            click.echo(_outcome_json(outcome) if as_json else _outcome_line(outcome))
+    settings = load_settings()
+    reader = DeadLetters(settings.bootstrap_servers, prefix=prefix)
+    chosen = [reader.letter(address) for address in dict.fromkeys(addresses)] if addresses else reader.letters(wanted)
+    serde = Serde(settings.schema_registry_url)
+    for outcome in redrive(reader, serde, chosen, rules):
+        counted[outcome.status] += 1
+        click.echo(_outcome_json(outcome) if as_json else _outcome_line(outcome))
     if not as_json:
         click.echo(", ".join(f"{count} {status.value}" for status, count in counted.items()) or "no dead letters")
     if any(counted[status] for status in REFUSED):
@@ -190,14 +181,6 @@ def _row(letter: DeadLetter, audited: Audited) -> tuple[str, ...]:
         str(letter.case_id or ""),
         (str(audited.redriven) if audited.redriven else "no") if audited.known else "not ours",
     )
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except (SettingsError, UnreadableError, NoSuchLetterError, RedriveError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _as_mapping(letter: DeadLetter, audited: Audited) -> dict[str, Any]:

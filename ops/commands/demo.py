@@ -12,19 +12,13 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from ops.demo.folder import DemoFolderError, own_folder
+from ops.demo.folder import own_folder
 from ops.demo.run import Demo
 from ops.demo.scenario import drawing
-from ops.embedded import EmbeddedError
 from ops.system import stopping
-from ops.system.context import AlreadyRunningError, default_run_dir
+from ops.system.context import default_run_dir
 from ops.system.health import HealthProbe
 from ops.system.system import Options, System
-from schemas.errors import ContractError
-from streams.broker.cluster import UnreadableError
-from streams.broker.topic_admin import TopicsError
-from streams.client import PUBLISH_ERRORS
-from streams.settings import SettingsError
 
 #: All seven classes on three skin tones.
 CASES = 21
@@ -79,17 +73,6 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
     except KeyboardInterrupt:
         _say(console, "interrupted; nothing is left running")
         raise SystemExit(stopping.INTERRUPTED) from None
-    except (
-        AlreadyRunningError,
-        EmbeddedError,
-        DemoFolderError,
-        TopicsError,
-        ContractError,
-        SettingsError,
-        UnreadableError,
-        *PUBLISH_ERRORS,
-    ) as error:
-        raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or 'the run folder'}: {error.strerror}") from None
     _say(console, "everything is stopped again")

@@ -8,14 +8,12 @@ import re
 import click
 from rich.console import Console
 
-from ops.lag.client import BrokerAwayError
 from ops.lag.evaluator import LagState
 from ops.lag.figures import LagFigures
 from ops.lag.monitor import LagMonitor
 from ops.lag.table import as_mapping, as_table
 from ops.system.connect import broker_address
 from ops.system.programs import expected_groups
-from streams.settings import SettingsError
 
 #: Rates and the state of a group need samples over time; `--watch-for` gives them.
 DEFAULT_WATCH_S = 2.0
@@ -35,14 +33,14 @@ def command(topics: str, groups: str, partitions: bool, watch_for: float, within
 
     Exit code 1 when a group is stalled or stopped (needs --watch-for 20 or more to be told).
     """
+    address = broker_address()
     try:
-        address = broker_address()
         matching = re.compile(groups)
-        expected = {group: topics for group, topics in expected_groups().items() if matching.fullmatch(group)}
-        with LagMonitor(address, topics=topics, groups=groups, expected=expected) as monitor:
-            figures = _measure(monitor, watch_for, within)
-    except (SettingsError, BrokerAwayError, re.error) as error:
-        raise click.ClickException(str(error)) from None
+    except re.error as error:
+        raise click.BadParameter(f"no regular expression: {error}", param_hint="--groups") from None
+    expected = {group: topics for group, topics in expected_groups().items() if matching.fullmatch(group)}
+    with LagMonitor(address, topics=topics, groups=groups, expected=expected) as monitor:
+        figures = _measure(monitor, watch_for, within)
     if as_json:
         click.echo(json.dumps([as_mapping(lag) for lag in figures.lags], indent=2))
     else:

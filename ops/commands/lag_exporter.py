@@ -19,7 +19,6 @@ from ops.system import logs, stopping
 from ops.system.connect import broker_address
 from ops.system.context import load_settings
 from ops.system.programs import expected_groups
-from streams.settings import SettingsError
 
 
 @click.command("lag-exporter")
@@ -41,12 +40,9 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
     Its own process, which reads the broker: it tells the truth when every worker is dead.
     """
     logs.configure()
-    try:
-        address = broker_address()
-        monitor = LagMonitor(address, topics=topics, groups=groups, expected=expected_groups())
-        registry_url = load_settings().schema_registry_url if clinical else None
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
+    address = broker_address()
+    monitor = LagMonitor(address, topics=topics, groups=groups, expected=expected_groups())
+    registry_url = load_settings().schema_registry_url if clinical else None
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     with ExitStack() as stack:

@@ -10,15 +10,11 @@ from prometheus_client import start_http_server
 
 from ops.system import logs
 from ops.system.context import load_settings
-from schemas.errors import ContractError
 from schemas.serde import Serde
 from streams import topics
-from streams.clinical.policy import PolicyError
 from streams.runtime.app import StageApp
 from streams.runtime.worker import leave, serve
-from streams.settings import SettingsError
 from streams.stages.build import build_stage, declaration
-from streams.stages.notification.targets import TargetsError
 
 
 @click.command("notify")
@@ -33,12 +29,9 @@ from streams.stages.notification.targets import TargetsError
 def command(targets: Path, metrics_port: int) -> None:
     """Deliver every escalation level to its channels until SIGTERM; without patient data."""
     logs.configure()
-    try:
-        settings = replace(load_settings(), notify_file=targets)
-        serde = Serde(settings.schema_registry_url)
-        stage = build_stage(declaration("notification"), settings, serde)
-        serde.warm_up(topics.RECORDS)
-    except (SettingsError, ContractError, TargetsError, PolicyError) as error:
-        raise click.ClickException(str(error)) from None
+    settings = replace(load_settings(), notify_file=targets)
+    serde = Serde(settings.schema_registry_url)
+    stage = build_stage(declaration("notification"), settings, serde)
+    serde.warm_up(topics.RECORDS)
     start_http_server(metrics_port, "127.0.0.1")
     leave(serve(StageApp(stage, serde, settings.bootstrap_servers)))

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from streams.clinical.policy import Policy, PolicyError
+from streams.clinical.policy import Policy
 from streams.clinical.policy.values import Rule
 from streams.stages.policy.file import load_policy
 
@@ -46,10 +46,7 @@ def show(file: Path | None, as_json: bool, markdown: bool, lang: str) -> None:
 
 
 def _load(file: Path | None) -> Policy:
-    try:
-        return load_policy(file)
-    except PolicyError as error:
-        raise click.ClickException(str(error)) from None
+    return load_policy(file)
 
 
 def describe(loaded: Policy) -> dict[str, object]:

@@ -12,10 +12,7 @@ from rich.table import Table
 
 from ops.system.context import load_settings
 from ops.views.reviews import PRIORITIES, Review, read_ground_truth, read_reviews, summary
-from schemas.errors import ContractError
-from streams.broker.errors import ClientError
 from streams.clinical.ground_truth import GroundTruth, Relation
-from streams.settings import SettingsError
 
 
 @click.command("reviews")
@@ -29,15 +26,12 @@ def command(priority: tuple[str, ...], overdue: bool, role: str | None, agreemen
 
     Decision support for clinicians, not a diagnosis.
     """
-    try:
-        settings = load_settings()
-        if agreement:
-            _print_agreement(read_ground_truth(settings), as_json)
-            return
-        now = datetime.now(UTC)
-        found = read_reviews(settings, now)
-    except (SettingsError, ClientError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    settings = load_settings()
+    if agreement:
+        _print_agreement(read_ground_truth(settings), as_json)
+        return
+    now = datetime.now(UTC)
+    found = read_reviews(settings, now)
     chosen = [
         each
         for each in found

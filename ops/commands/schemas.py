@@ -9,8 +9,6 @@ import click
 
 from ops.system.context import load_settings
 from schemas import compatibility, definitions
-from schemas.errors import ContractError
-from streams.settings import SettingsError
 
 
 @click.group("schemas")
@@ -47,10 +45,7 @@ def register() -> None:
     from schemas.serde import Serde
     from streams import topics
 
-    try:
-        ids = Serde(load_settings().schema_registry_url).register_all(topics.RECORDS)
-    except (SettingsError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    ids = Serde(load_settings().schema_registry_url).register_all(topics.RECORDS)
     for topic, schema_id in ids.items():
         click.echo(f"{topic:40} schema id {schema_id}")
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from ops.system.context import load_settings
 from schemas import definitions
-from schemas.errors import ContractError, SchemaNotRegisteredError
+from schemas.errors import SchemaNotRegisteredError
 from schemas.registry import COMPATIBILITY, Registry, subject_of
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
 from streams.broker.clients import admin_client
-from streams.settings import SettingsError
 
 
 @click.group("topics")
@@ -31,12 +29,11 @@ def apply(as_json: bool) -> None:
 
     Exit code 1 when an existing topic differs so much that the pipeline must not run on it.
     """
-    with _one_line_errors():
-        settings = load_settings()
-        applied = topic_admin.apply(admin_client(settings.bootstrap_servers), settings)
-        serde = Serde(settings.schema_registry_url)
-        ids = serde.register_all(topics.RECORDS)
-        serde.close()
+    settings = load_settings()
+    applied = topic_admin.apply(admin_client(settings.bootstrap_servers), settings)
+    serde = Serde(settings.schema_registry_url)
+    ids = serde.register_all(topics.RECORDS)
+    serde.close()
     if as_json:
         click.echo(json.dumps({"created": applied.created, "schema_ids": ids, **_as_json(applied.differences)}))
     else:
@@ -51,11 +48,10 @@ def apply(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write the differences as JSON.")
 def check(as_json: bool) -> None:
     """Say where the cluster and the registry differ from what is declared; exit code 1 when the pipeline cannot run."""
-    with _one_line_errors():
-        settings = load_settings()
-        differences = topic_admin.check(admin_client(settings.bootstrap_servers), settings)
-        with Registry(settings.schema_registry_url) as registry:
-            differences += tuple(_registry_differences(registry))
+    settings = load_settings()
+    differences = topic_admin.check(admin_client(settings.bootstrap_servers), settings)
+    with Registry(settings.schema_registry_url) as registry:
+        differences += tuple(_registry_differences(registry))
     if as_json:
         click.echo(json.dumps(_as_json(differences)))
     else:
@@ -97,11 +93,3 @@ def _as_json(differences: tuple[topic_admin.Difference, ...]) -> dict[str, objec
 def _exit(differences: tuple[topic_admin.Difference, ...]) -> None:
     if any(difference.serious for difference in differences):
         raise SystemExit(1)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except (SettingsError, ContractError, topic_admin.TopicsError) as error:
-        raise click.ClickException(str(error)) from None

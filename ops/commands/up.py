@@ -14,17 +14,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ops.embedded import EmbeddedError
-from ops.monitoring.server import PrometheusMissingError, PrometheusServer
+from ops.monitoring.server import PrometheusServer
 from ops.system import stopping
-from ops.system.context import RUN_FILE, AlreadyRunningError, default_run_dir
+from ops.system.context import RUN_FILE, default_run_dir
 from ops.system.health import Health, HealthProbe
 from ops.system.programs import CANARY, PROGRAMS, optional_workers
 from ops.system.supervisor import ProcessState
 from ops.system.system import Options, System
-from schemas.errors import ContractError
-from streams.broker.topic_admin import TopicsError
-from streams.settings import SettingsError
 
 #: Seconds between looks at the workers' health: what a look costs them is one rendering of their metrics.
 LOOK_S = 2.0
@@ -71,15 +67,6 @@ def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) 
             if interrupt.number == signal.SIGINT:
                 raise SystemExit(stopping.INTERRUPTED) from None
             return
-    except (
-        AlreadyRunningError,
-        EmbeddedError,
-        TopicsError,
-        ContractError,
-        SettingsError,
-        PrometheusMissingError,
-    ) as error:
-        raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or 'the run folder'}: {error.strerror}") from None
     _tell(console, "stopped")

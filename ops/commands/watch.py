@@ -15,7 +15,6 @@ from ops.system.context import load_settings
 from ops.watch.live import LiveSystem
 from ops.watch.screen import draw
 from ops.watch.snapshot import as_json
-from streams.settings import SettingsError
 
 EVERY_S = 1.0
 #: `--once`: seconds to read what is there; and between the two looks from which rates are worked out.
@@ -34,10 +33,7 @@ def command(once: bool, as_json_: bool, groups: str) -> None:
     """
     if as_json_ and not once:
         raise click.UsageError("--json goes with --once")
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
+    settings = load_settings()
     console = Console()
     if once:
         with LiveSystem(settings.bootstrap_servers, settings.schema_registry_url, groups) as system:

@@ -13,17 +13,13 @@ from prometheus_client import start_http_server
 
 from ops.system import logs
 from ops.system.context import load_settings
-from schemas.errors import ContractError
 from schemas.events import Lane
 from schemas.serde import Serde
 from streams import topics
-from streams.clinical.policy import PolicyError
 from streams.pipeline import PACKAGES
 from streams.runtime.app import StageApp
 from streams.runtime.worker import leave, serve
-from streams.settings import SettingsError
 from streams.stages.build import build_stage, declaration
-from streams.stages.notification.targets import TargetsError
 
 logger = logging.getLogger("vigia.worker")
 
@@ -50,13 +46,10 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     except ValueError:
         raise click.UsageError("--lane goes with the inference stage, and only with it") from None
     logs.configure()
-    try:
-        settings = load_settings()
-        serde = Serde(settings.schema_registry_url)
-        built = build_stage(declared, settings, serde)
-        serde.warm_up(topics.RECORDS)
-    except (SettingsError, ContractError, PolicyError, TargetsError) as error:
-        raise click.ClickException(str(error)) from None
+    settings = load_settings()
+    serde = Serde(settings.schema_registry_url)
+    built = build_stage(declared, settings, serde)
+    serde.warm_up(topics.RECORDS)
     server, _ = start_http_server(metrics_port, metrics_host)
     address = f"{metrics_host}:{server.server_port}"
     logger.info("%s: metrics on http://%s/metrics", built.name, address)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ops.system.context import LOCK_FILE
+from schemas.errors import OneLineError
 
 #: A file that marks a folder as a demo's, which may be emptied; locked for as long as the demo runs.
 MARKER = "demo.lock"
@@ -17,7 +18,7 @@ MARKER = "demo.lock"
 AT_ONCE = 9
 
 
-class DemoFolderError(RuntimeError):
+class DemoFolderError(OneLineError):
     """The folder is in use, or holds something that is not a demo's."""
 
 

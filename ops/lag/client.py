@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer
 
+from schemas.errors import OneLineError
 from streams.broker.clients import observer
 
 Partition = tuple[str, int]
 
 
-class BrokerAwayError(Exception):
+class BrokerAwayError(OneLineError):
     """The broker did not answer. The message says what was asked."""
 
 

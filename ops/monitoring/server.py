@@ -11,12 +11,13 @@ from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
 from ops.embedded.ready import wait_until_ready
 from ops.monitoring.rules import HERE
+from schemas.errors import OneLineError
 
 #: Days of figures kept; a machine that is used by hand has no need for more.
 RETENTION = "3d"
 
 
-class PrometheusMissingError(RuntimeError):
+class PrometheusMissingError(OneLineError):
     """No `prometheus` on this machine."""
 
 

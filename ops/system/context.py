@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+from schemas.errors import OneLineError
 from streams.settings import Settings, SettingsError, data_dir
 
 RUN_FILE = "vigia.env"
@@ -23,7 +24,7 @@ LOCK_FILE = "up.lock"
 LOCK_PATIENCE_S = 1.0
 
 
-class AlreadyRunningError(RuntimeError):
+class AlreadyRunningError(OneLineError):
     """Another `vigia up` runs in the same run folder."""
 
 

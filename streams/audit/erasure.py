@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from confluent_kafka import KafkaException
 
 from schemas.envelope.audit import audit_key, sha256_hex
+from schemas.errors import OneLineError
 from schemas.events import AcknowledgementEvent, AuditEntry, EscalationEvent, PipelineStage
 from schemas.serde import Serde
 from streams import topics
@@ -29,7 +30,7 @@ TIMEOUT_S = 30.0
 _CONTROL = f"/{PipelineStage.CONTROL.value}/".encode()
 
 
-class EraseError(RuntimeError):
+class EraseError(OneLineError):
     """Nothing was erased; one line that says why."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from schemas.errors import OneLineError
 
-class ClientError(Exception):
+
+class ClientError(OneLineError):
     """Base of the errors of producers, consumers and readers of topics."""
 
 

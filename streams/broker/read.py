@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from schemas.errors import OneLineError
 from streams.broker.clients import observer
 
 #: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
@@ -32,7 +33,7 @@ _SETTINGS = {
 }
 
 
-class UnreadableError(RuntimeError):
+class UnreadableError(OneLineError):
     """A topic could not be read to its end; one line that says which, and what was in the way."""
 
 

@@ -15,13 +15,14 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from schemas.errors import OneLineError
 from streams.topics import ALL, Topic, min_insync_replicas
 
 #: A cluster of three answers in well under a second; one that is electing a controller may take ten.
 TIMEOUT_S = 30.0
 
 
-class TopicsError(RuntimeError):
+class TopicsError(OneLineError):
     """The cluster did not do what was asked; one line, with the topic."""
 
 

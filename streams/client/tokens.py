@@ -16,6 +16,7 @@ import hmac
 import re
 import unicodedata
 
+from schemas.errors import OneLineError
 from streams.settings import DEFAULT_PATIENT_CODE_PATTERN, Settings
 
 #: What a token looks like; an event whose token does not match has no valid patient token.
@@ -26,11 +27,11 @@ _TOKEN_DOMAIN = b"vigia/patient-token/v1\x00"
 _KEY_ID_DOMAIN = b"vigia/token-key-id/v1\x00"
 
 
-class PatientCodeError(ValueError):
+class PatientCodeError(OneLineError, ValueError):
     """A code that does not have the configured form. The text never holds the code."""
 
 
-class TokenKeyMissingError(RuntimeError):
+class TokenKeyMissingError(OneLineError):
     """No key is configured, and there is no safe default."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import TypeVar
 
-from schemas.errors import InvalidEventError
+from schemas.errors import InvalidEventError, OneLineError
 from schemas.events import AnatomicalLocation, BradenSubscores, InfectionSign, PatientContext
 from streams.clinical.policy.words import words
 
@@ -55,7 +55,7 @@ _LOCATIONS = {
 _SIGNS = {words(name): sign for sign, names in SIGN_ALIASES.items() for name in (sign.value, *names)}
 
 
-class ContextError(ValueError):
+class ContextError(OneLineError, ValueError):
     """A context that cannot be true or is not understood; `field` is the path of the field, `problem` what is wrong."""
 
     def __init__(self, field: str, problem: str) -> None:

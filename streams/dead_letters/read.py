@@ -16,6 +16,7 @@ from schemas.envelope.audit import audit_key
 from schemas.envelope.dead_letter import PREFIX, case_id_of, event_id_of, origin_of
 from schemas.envelope.partitioner import partition_of_case
 from schemas.envelope.raw import Headers, RawRecord
+from schemas.errors import OneLineError
 from schemas.events import PipelineStage
 from schemas.ids import NAMESPACE
 from streams import topics
@@ -26,7 +27,7 @@ from streams.broker.read import Place, Span, UnreadableError
 MOST_REDRIVES = 20
 
 
-class NoSuchLetterError(LookupError):
+class NoSuchLetterError(OneLineError, LookupError):
     """There is no dead letter at this address."""
 
 

@@ -17,6 +17,7 @@ from schemas.envelope.audit import sha256_hex
 from schemas.envelope.dead_letter import ATTEMPT
 from schemas.envelope.partitioner import partition_of_case
 from schemas.envelope.raw import RawRecord
+from schemas.errors import OneLineError
 from schemas.events import AuditEntry, PipelineStage
 from schemas.serde import Serde
 from streams import topics
@@ -32,7 +33,7 @@ BATCH = 100
 TIMEOUT_S = 30.0
 
 
-class RedriveError(RuntimeError):
+class RedriveError(OneLineError):
     """The broker did not confirm; what was confirmed before is audited, and a new redrive leaves it out."""
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from schemas.errors import OneLineError
 
-class ImageError(Exception):
+
+class ImageError(OneLineError):
     """This picture cannot be used, today or later; `code` names why."""
 
     code: ClassVar[str] = "image_error"
@@ -47,7 +49,7 @@ class UnsupportedImageError(ImageError):
     code = "unsupported_image"
 
 
-class StoreUnavailableError(Exception):
+class StoreUnavailableError(OneLineError):
     """The store does not answer or lets us not in: retry; it says nothing about the picture."""
 
     code: ClassVar[str] = "store_unavailable"

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from confluent_kafka import KafkaException
 
+from schemas.errors import OneLineError
 from streams.broker.clients import admin_client
 from streams.runtime.app import StageApp, watch_lateness
 from streams.topics import AUDIT
@@ -27,7 +28,7 @@ STOP_WITHIN_S = 8.0
 EXIT_CRASHED = 75
 
 
-class WorkerError(RuntimeError):
+class WorkerError(OneLineError):
     """The worker cannot start or go on; the message is one line that says what to do."""
 
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from confluent_kafka import KafkaError
 
+from schemas.errors import OneLineError
 from schemas.events import ModelAction, ModelControlEvent
 from schemas.serde import Serde
 from streams import topics
@@ -18,7 +19,7 @@ from streams.settings import Settings
 ACKNOWLEDGE_WITHIN_S = 15.0
 
 
-class OrderNotSentError(RuntimeError):
+class OrderNotSentError(OneLineError):
     """The broker did not take the order; nothing has changed."""
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from rich.table import Table
 
 from inference import versions as registry
 from inference.findings import ModelError
-from inference.training.folder import PictureFolderError
 from ops.commands.model.progress import Watch
 from ops.commands.model.rollout import announce, canary, clear, orders, shadow
 from ops.commands.model.speed import speed
@@ -31,15 +28,6 @@ _DIRECTORY = click.option(
 _THREADS = click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="CPU threads.")
 
 
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Turn what a person can act on into one line."""
-    try:
-        yield
-    except (ModelError, PictureFolderError) as error:
-        raise click.ClickException(str(error)) from error
-
-
 @click.group()
 def model() -> None:
     """Train, evaluate and choose the image model's versions."""
@@ -53,8 +41,7 @@ model.add_command(speed)
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 def list_versions(directory: Path | None, as_json: bool) -> None:
     """List the versions, whether each is what its manifest says, and which one is active."""
-    with _one_line():
-        active = registry.active(directory) if registry.history(directory) else None
+    active = registry.active(directory) if registry.history(directory) else None
     rows: list[dict[str, Any]] = []
     for version in registry.versions(directory):
         try:
@@ -78,8 +65,7 @@ def list_versions(directory: Path | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Settings and figures, for a script.")
 def show(version: str | None, directory: Path | None, as_json: bool) -> None:
     """Print the model card of VERSION (default: the active one)."""
-    with _one_line():
-        bundle = registry.load(version, directory)
+    bundle = registry.load(version, directory)
     card, figures = bundle.path / "MODEL_CARD.md", bundle.path / "evaluation.json"
     if as_json:
         measured = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else None
@@ -97,9 +83,8 @@ def verify(version: str | None, directory: Path | None) -> None:
     """Check every file of VERSION (default: the active one) against its manifest and its name, and run it once."""
     from inference.predictor import Predictor
 
-    with _one_line():
-        bundle = registry.load(version, directory)
-        Predictor(bundle.path).warm_up()
+    bundle = registry.load(version, directory)
+    Predictor(bundle.path).warm_up()
     click.echo(f"{bundle.version}: good, sha256 {bundle.sha256}")
 
 
@@ -113,9 +98,8 @@ def promote(version: str, directory: Path | None) -> None:
     """
     from inference.predictor import Predictor
 
-    with _one_line():
-        Predictor(registry.verify(version, directory).path).warm_up()
-        registry.promote(version, directory)
+    Predictor(registry.verify(version, directory).path).warm_up()
+    registry.promote(version, directory)
     told = announce(ModelAction.PROMOTE, version)
     click.echo(f"{version} is active" + (": the running workers change between two batches" if told else ""))
 
@@ -124,8 +108,7 @@ def promote(version: str, directory: Path | None) -> None:
 @_DIRECTORY
 def rollback(directory: Path | None) -> None:
     """Make the version before the active one active again."""
-    with _one_line():
-        bundle = registry.rollback(directory)
+    bundle = registry.rollback(directory)
     told = announce(ModelAction.ROLLBACK, bundle.version)
     click.echo(f"{bundle.version} is active again" + (": the running workers change back" if told else ""))
 
@@ -172,7 +155,7 @@ def train(
     settings = replace(SMALL if small else FitSettings(), seed=seed, threads=threads)
     settings = replace(settings, epochs=epochs) if epochs else settings
     home = directory or registry.PACKAGED
-    with _one_line(), Watch() as watch:
+    with Watch() as watch:
         begin = registry.active(directory) if start == "active" else start
         version = (
             train_generated(
@@ -204,7 +187,7 @@ def evaluate(
 
     if pictures is not None and out is None:
         raise click.UsageError("--pictures needs --out: the card in the version's folder stays as it is")
-    with _one_line(), Watch() as watch:
+    with Watch() as watch:
         bundle = registry.load(version, directory)
         if pictures is not None:
             # Only here: it brings TensorFlow, which judging does without.

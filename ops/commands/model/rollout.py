@@ -8,12 +8,10 @@ from pathlib import Path
 import click
 
 from inference import versions as registry
-from inference.findings import ModelError
 from ops.system.context import load_settings
-from schemas.errors import ContractError
 from schemas.events import ModelAction
 from schemas.serde import Serde
-from streams.serving.orders import OrderNotSentError, order
+from streams.serving.orders import order
 from streams.serving.rollout import CANARY, SHADOW
 from streams.serving.watcher import ModelWatcher
 from streams.settings import Settings, SettingsError
@@ -25,10 +23,7 @@ def announce(action: ModelAction, version: str, *, share: float = 1.0, clears: s
         settings = load_settings()
     except SettingsError:
         return False
-    try:
-        order(settings, action, version, share=share, clears=clears)
-    except (OrderNotSentError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    order(settings, action, version, share=share, clears=clears)
     return True
 
 
@@ -39,11 +34,8 @@ def _must_announce(action: ModelAction, version: str, *, share: float = 1.0, cle
 
 def _verified(version: str) -> str:
     """A version that the running workers can load too. Raises ClickException."""
-    try:
-        directory: Path | None = load_settings().model_dir
-        return registry.verify(version, directory).version
-    except (ModelError, SettingsError) as error:
-        raise click.ClickException(str(error)) from None
+    directory: Path | None = load_settings().model_dir
+    return registry.verify(version, directory).version
 
 
 @click.command()
@@ -75,14 +67,11 @@ def clear(role: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 def orders(as_json: bool) -> None:
     """Show what a running system was ordered to judge with."""
-    try:
-        settings: Settings = load_settings()
-        with ModelWatcher(
-            settings.bootstrap_servers, Serde(settings.schema_registry_url), settings.partitions, lambda _: None
-        ) as watcher:
-            standing = watcher.rollout.orders()
-    except (SettingsError, ContractError) as error:
-        raise click.ClickException(str(error)) from None
+    settings: Settings = load_settings()
+    with ModelWatcher(
+        settings.bootstrap_servers, Serde(settings.schema_registry_url), settings.partitions, lambda _: None
+    ) as watcher:
+        standing = watcher.rollout.orders()
     if as_json:
         click.echo(json.dumps({role: {"version": each.version, "share": each.share} for role, each in standing}))
         return

@@ -9,7 +9,6 @@ from typing import get_args
 import click
 
 from inference import versions as registry
-from inference.findings import ModelError
 
 
 @click.command()
@@ -24,10 +23,7 @@ def speed(version: str | None, threads: int, directory: Path | None, as_json: bo
     from inference.evaluation import speed as measure
     from inference.predictor import Runtime
 
-    try:
-        path = registry.load(version, directory).path
-    except ModelError as error:
-        raise click.ClickException(str(error)) from error
+    path = registry.load(version, directory).path
     result: dict[str, object] = {"version": path.name, "threads": threads}
     for runtime in get_args(Runtime):
         result[f"{runtime}, network alone"] = measure.network_speed(path, runtime, threads=threads)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from schemas.errors import OneLineError
 from schemas.events import EscalationType, ProtocolReference, Reason, ReviewPriority, Severity, StageClass, Text
 
 #: The authorities a rule may rest on. A deadline may rest on the last two only: no guideline sets one.
@@ -16,7 +17,7 @@ SOURCES = ("npiap-2016", "minsal-ot-2023", "coquimbo-2021", "vigia", "safety")
 DEADLINE_SOURCES = ("vigia", "safety")
 
 
-class PolicyError(ValueError):
+class PolicyError(OneLineError, ValueError):
     """A policy that must not be used; one line that names the path inside the file and what is wrong there."""
 
 

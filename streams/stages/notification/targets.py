@@ -11,11 +11,13 @@ from pathlib import Path
 import apprise
 import yaml
 
+from schemas.errors import OneLineError
+
 LANGUAGES: Mapping[str, tuple[str, ...]] = {"es": ("es",), "en": ("en",), "both": ("es", "en")}
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 
-class TargetsError(ValueError):
+class TargetsError(OneLineError, ValueError):
     """The file cannot be used; one line that names the channel, never a URL, since URLs hold secrets."""
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from ops.cli import cli
 from ops.commands.grade import grade, grade_case
 from ops.commands.policy import policy
 from schemas.events import EscalationType, Lane, ModelStatus, ReviewPriority, Severity, StageClass
@@ -203,7 +204,7 @@ def test_policy_check_says_good_or_what_is_wrong(tmp_path: Path) -> None:
     assert good.exit_code == 0
     assert "good: own 1.2.3" in good.stdout
     path.write_text(path.read_text() + "rulez: []\n")
-    bad = CliRunner().invoke(policy, ["check", str(path)])
+    bad = CliRunner().invoke(cli, ["policy", "check", str(path)])
     assert bad.exit_code == 1
     assert f"{path}: rulez: is not known here" in bad.stderr
     assert len(bad.stderr.strip().splitlines()) == 1

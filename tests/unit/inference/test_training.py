@@ -16,6 +16,7 @@ from inference.predictor import Predictor
 from inference.synthetic.corpus import FOREIGN, Corpus, Series, join, render
 from inference.synthetic.dataset import write
 from inference.synthetic.generator import picture
+from ops.cli import cli
 from ops.commands.model.commands import model as command
 
 
@@ -112,13 +113,13 @@ def test_a_folder_of_own_pictures_becomes_a_promoted_model(tmp_path: Path) -> No
 )
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     directory = [] if arguments == ["train"] else ["--model-dir", str(tmp_path)]
-    result = CliRunner().invoke(command, [*arguments, *directory])
+    result = CliRunner().invoke(cli, ["model", *arguments, *directory])
     assert result.exit_code != 0
     assert message in result.output
     assert "Traceback" not in result.output
 
 
 def test_a_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
-    result = CliRunner().invoke(command, ["train", "--pictures", str(tmp_path), "--model-dir", str(tmp_path)])
+    result = CliRunner().invoke(cli, ["model", "train", "--pictures", str(tmp_path), "--model-dir", str(tmp_path)])
     assert result.exit_code == 1
     assert "no pictures" in result.output
