@@ -61,7 +61,14 @@ MAX_DEAD_LETTER_BYTES = 2 * MAX_BATCH_BYTES
 #: An erased case (a tombstone in the audit) is gone from the disks after this and `SEGMENT_MS`, at the latest.
 ERASURE_LAG_MS = 7 * DAY_MS
 
-_DURABLE = {"unclean.leader.election.enable": "false", "compression.type": "producer"}
+_DURABLE = {
+    "unclean.leader.election.enable": "false",
+    "compression.type": "producer",
+    # The broker's clock, not the writer's: retention decides by a record's stamp, and stages decide deadlines by it. A
+    # tablet whose clock said 2020 was confirmed and deleted unread; one two hours ahead could publish nothing. The
+    # times of events are in the events.
+    "message.timestamp.type": "LogAppendTime",
+}
 _EVENTS = {**_DURABLE, "max.message.bytes": str(MAX_BATCH_BYTES)}
 #: Restoring reads the whole topic at every assignment: compact early, in small segments (the active one is never
 #: compacted), to keep it short.
@@ -176,8 +183,7 @@ ALL: tuple[Topic, ...] = (
         purpose="Time as an event, one partition number at a time",
         record=TickEvent,
         flow=Flow.WITHIN,
-        # The broker's time, not the ticker's: a machine whose clock is wrong must not raise alarms ahead of time.
-        config={**_kept(TICK_RETENTION_MS), "message.timestamp.type": "LogAppendTime"},
+        config=_kept(TICK_RETENTION_MS),
         key="none; the partition number is chosen",
     ),
     Topic(

@@ -19,7 +19,7 @@ from ops.embedded.ports import free_ports
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-KAFKA_IMAGE = "apache/kafka:4.3.1"
+KAFKA_IMAGE = "apache/kafka:4.2.2"
 REGISTRY_IMAGE = "apicurio/apicurio-registry:3.3.3"
 #: Of the listener inside the container that clients on the host use.
 KAFKA_CONTAINER_PORT = 19_092

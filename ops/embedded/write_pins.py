@@ -1,7 +1,7 @@
 """Writes `*.pins.txt` again after a version below was changed: `python -m ops.embedded.write_pins`.
 
 Roots are resolved one by one: jgo applies every root's dependency management to all of them, and log4j's would put
-kafka-clients 3.9 under Kafka 4.3.
+kafka-clients 3.9 under Kafka 4.2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ops.embedded.pins import PinnedFile
 #: program's.
 CLASS_PATHS: Mapping[str, Sequence[str]] = {
     # Without the log4j binding Kafka logs nothing at all.
-    "kafka": ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
+    "kafka": ("org.apache.kafka:kafka_2.13:4.2.2", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
 }
 #: Programs that come as one archive: (group, artifact, version, classifier, packaging).
 ARCHIVES: Mapping[str, tuple[str, str, str, str, str]] = {

@@ -28,7 +28,8 @@ Known limits:
   lag).
 - After its start the exporter counts a large backlog at about 100,000 records per second. Until it has finished, lags
   are upper bounds, and `vigia_lag_exporter_uncounted_offsets` says by how much.
-- Lag in seconds is as exact as the records' timestamps, which producers set. Its resolution is 0.1 s.
+- Lag in seconds is as exact as the records' timestamps. The pipeline's topics carry the broker's time; in others,
+  producers set it. Its resolution is 0.1 s.
 - In compacted topics, records that compaction removes are noticed within 30 s. They are counted again as long as a
   group has something to read.
 - A group without a commit is taken to begin at the log start (`auto.offset.reset=earliest`, as all stages do). A topic

@@ -96,9 +96,22 @@ def _compare(topic: Topic, found: Mapping[str, str], replication: int) -> Iterab
         value = found.get(name, "unset")
         # The broker may list policies in another order than they were given in.
         if sorted(value.split(",")) != sorted(wanted.split(",")):
-            # A wrong policy loses state or audit entries; a wrong retention loses nothing that runs.
-            serious = name == "cleanup.policy"
+            serious = _loses(name, wanted, value)
             yield Difference(topic=topic.name, what=name, expected=wanted, found=value, serious=serious)
+
+
+#: A wrong policy loses state or audit entries; a wrong stamp lets a tablet's clock decide what is deleted unread; an
+#: unclean election loses what was confirmed.
+_LOSES_IF_ANOTHER = frozenset({"cleanup.policy", "message.timestamp.type", "unclean.leader.election.enable"})
+#: Fewer in-sync replicas lose what was confirmed when a broker dies; a smaller limit refuses records of ours for good.
+_LOSES_IF_LESS = frozenset({"min.insync.replicas", "max.message.bytes"})
+
+
+def _loses(name: str, wanted: str, found: str) -> bool:
+    """Whether the pipeline must not run with this difference. A retention of its own, say, loses nothing that runs."""
+    if name in _LOSES_IF_LESS:
+        return not found.isdigit() or int(found) < int(wanted)
+    return name in _LOSES_IF_ANOTHER
 
 
 def _wanted(topic: Topic, replication: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -15,7 +16,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
-from confluent_kafka import Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from ops.cli import cli
@@ -109,6 +110,66 @@ def test_another_retention_is_reported_and_another_cleanup_policy_is_serious(
         f"{inference.name}: retention.ms is 1000, should be {topics.CLINICAL_RETENTION_MS}",
     ]
     assert [difference.serious for difference in found] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("message.timestamp.type", "CreateTime"),
+        ("max.message.bytes", "1000"),
+        ("min.insync.replicas", "1"),
+        ("unclean.leader.election.enable", "true"),
+    ],
+)
+def test_a_setting_that_loses_records_is_serious(
+    admin: AdminClient, make_topic: Callable[..., str], name: str, value: str
+) -> None:
+    config = {**topics.BY_NAME[topics.GRADINGS].config, "min.insync.replicas": "2", name: value}
+    topic = dataclasses.replace(
+        topics.BY_NAME[topics.GRADINGS], name=make_topic("gradings", partitions=3, config=config)
+    )
+    (found,) = topic_admin.check(admin, Sizes(replication=3), [topic])
+    assert (found.what, found.found, found.serious) == (name, value, True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("max.message.bytes", "9000000"), ("min.insync.replicas", "3")])
+def test_a_setting_that_keeps_more_than_is_declared_is_no_reason_to_stop(
+    admin: AdminClient, make_topic: Callable[..., str], name: str, value: str
+) -> None:
+    config = {**topics.BY_NAME[topics.GRADINGS].config, "min.insync.replicas": "2", name: value}
+    topic = dataclasses.replace(
+        topics.BY_NAME[topics.GRADINGS], name=make_topic("gradings", partitions=3, config=config)
+    )
+    (found,) = topic_admin.check(admin, Sizes(replication=3), [topic])
+    assert (found.what, found.serious) == (name, False)
+
+
+@pytest.mark.parametrize("off", [timedelta(days=-2000), timedelta(hours=2)], ids=["in 2020", "two hours ahead"])
+def test_a_writers_wrong_clock_neither_deletes_a_record_nor_gets_it_refused(
+    kafka: KafkaService, admin: AdminClient, own: tuple[Topic, ...], off: timedelta
+) -> None:
+    cases = next(topic for topic in own if topic.name.endswith(topics.CASES_EMERGENCY))
+    topic_admin.apply(admin, Sizes(), [cases])
+    refused: list[KafkaError | None] = []
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "acks": "all"})
+    said = datetime.now(UTC) + off
+    producer.produce(
+        cases.name,
+        b"case",
+        timestamp=int(said.timestamp() * 1000),
+        partition=0,
+        on_delivery=lambda error, _: refused.append(error),
+    )
+    assert producer.flush(30) == 0
+    assert refused == [None]
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": cases.name})
+    consumer.assign([TopicPartition(cases.name, 0, 0)])
+    message = consumer.poll(30)
+    consumer.close()
+    assert message is not None
+    kind, at_ms = message.timestamp()
+    assert kind == TIMESTAMP_LOG_APPEND_TIME
+    assert abs(datetime.fromtimestamp(at_ms / 1000, UTC) - said) > timedelta(hours=1)
 
 
 def test_more_replicas_than_brokers_is_one_line(admin: AdminClient, own: tuple[Topic, ...]) -> None:

@@ -42,6 +42,11 @@ def test_what_is_deleted_rolls_its_segments_within_the_retention(topic: topics.T
     assert int(topic.config["segment.ms"]) <= (topic.retention_ms or 0)
 
 
+@pytest.mark.parametrize("topic", ALL, ids=lambda topic: topic.name)
+def test_the_broker_stamps_every_record(topic: topics.Topic) -> None:
+    assert topic.config["message.timestamp.type"] == "LogAppendTime"
+
+
 def test_marks_of_events_seen_outlive_the_time_for_which_they_count() -> None:
     topic = state_topic(StageDeclaration(name="any", package="any", reads=()))
     assert topic.compacted
