@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 from confluent_kafka import KafkaException
-from prometheus_client import start_http_server
 
 from ops.monitoring.canary import DEADLINE_S, EVERY_S, STEPS, Canary
+from ops.monitoring.endpoint import Endpoint
 from ops.monitoring.targets import write_target
 from ops.system import logs, stopping
 from ops.system.context import load_settings
@@ -54,15 +54,12 @@ def command(
             if once:
                 _fly_once(canary, Lane(lane), as_json)
                 return
-            server, _ = start_http_server(port, host)
-            address = f"{host}:{server.server_port}"
-            click.echo(f"http://{address}/metrics")
-            if metrics_target is not None:
-                write_target(metrics_target, address, {"job": "vigia-canary"})
             stopped = threading.Event()
-            with stopping.calling(stopped.set):
+            with Endpoint(host, port) as endpoint, stopping.calling(stopped.set):
+                click.echo(f"http://{endpoint.address}/metrics")
+                if metrics_target is not None:
+                    write_target(metrics_target, endpoint.address, {"job": "vigia-canary"})
                 canary.run(stopped.is_set, logger.warning)
-            server.shutdown()
     except KafkaException as error:
         raise click.ClickException(f"the broker did not answer: {error.args[0].str()}") from None
 

@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
 
 from ops.lag.clinical.exporter import ClinicalExporter
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.exporter import LagExporter
 from ops.lag.monitor import LagMonitor
+from ops.monitoring.endpoint import Endpoint
 from ops.monitoring.targets import write_target
 from ops.system import logs, stopping
 from ops.system.connect import broker_address
@@ -55,15 +56,10 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
             registry.register(waiting)
             waiting.start()
             stack.callback(waiting.stop)
-        try:
-            server, _ = start_http_server(port, host, registry)
-        except OSError as error:
-            raise click.ClickException(f"cannot serve on {host}:{port}: {error.strerror}") from None
-        stack.callback(server.shutdown)
-        served = f"{host}:{server.server_port}"
-        click.echo(f"http://{served}/metrics")
+        endpoint = stack.enter_context(Endpoint(host, port, registry=registry))
+        click.echo(f"http://{endpoint.address}/metrics")
         if metrics_target is not None:
-            write_target(metrics_target, served, {"job": "vigia-lag-exporter"})
+            write_target(metrics_target, endpoint.address, {"job": "vigia-lag-exporter"})
         stopped = threading.Event()
         with stopping.calling(stopped.set):
             stopped.wait()

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from prometheus_client import start_http_server
 
+from ops.monitoring.endpoint import Endpoint
 from ops.system import logs
 from ops.system.context import load_settings
 from schemas.serde import Serde
@@ -33,5 +33,5 @@ def command(targets: Path, metrics_port: int) -> None:
     serde = Serde(settings.schema_registry_url)
     stage = build_stage(declaration("notification"), settings, serde)
     serde.warm_up(topics.RECORDS)
-    start_http_server(metrics_port, "127.0.0.1")
+    Endpoint("127.0.0.1", metrics_port)
     leave(serve(StageApp(stage, serde, settings.bootstrap_servers)))

@@ -9,8 +9,8 @@ import socket
 from pathlib import Path
 
 import click
-from prometheus_client import start_http_server
 
+from ops.monitoring.endpoint import Endpoint
 from ops.system import logs
 from ops.system.context import load_settings
 from schemas.events import Lane
@@ -50,11 +50,10 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     serde = Serde(settings.schema_registry_url)
     built = build_stage(declared, settings, serde)
     serde.warm_up(topics.RECORDS)
-    server, _ = start_http_server(metrics_port, metrics_host)
-    address = f"{metrics_host}:{server.server_port}"
-    logger.info("%s: metrics on http://%s/metrics", built.name, address)
+    endpoint = Endpoint(metrics_host, metrics_port)
+    logger.info("%s: metrics on http://%s/metrics", built.name, endpoint.address)
     if metrics_target is not None:
-        _write_target(metrics_target, address, built.name)
+        _write_target(metrics_target, endpoint.address, built.name)
     leave(serve(StageApp(built, serde, settings.bootstrap_servers)))
 
 
