@@ -199,6 +199,12 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def further_reader(topic: str, name: str) -> str:
+    """The name of the stage `name` where an earlier one of `STAGES` reads the topic too; else the empty text."""
+    first = next((stage.name for stage in STAGES if topic in stage.reads), name)
+    return "" if first == name else name
+
+
 def running(env: Mapping[str, str]) -> tuple[StageDeclaration, ...]:
     """The stages that must run where these environment variables are set."""
     return tuple(stage for stage in STAGES if stage.needs is None or env.get(stage.needs))

@@ -51,6 +51,7 @@ _DEAD_LETTER_HEADERS: Mapping[str, str] = {
     "vigia.errors.offset": "Its offset",
     "vigia.errors.timestamp": "When it was put here, milliseconds since 1970",
     "vigia.errors.attempt": "How often it had been redriven before",
+    "vigia.errors.reader": "Name of the stage again, where an earlier stage reads the same topic; else absent",
 }
 
 

@@ -159,7 +159,10 @@ def _decision(story: Story) -> Text:
 
 def _escalations(story: Story) -> str:
     first = [escalation for escalation in story.escalations if escalation.level == 0]
-    return " ".join(_LETTERS[kind] for kind in _LETTERS if any(each.type is kind for each in first)) or "–"
+    return (
+        " ".join(_LETTERS.get(kind, kind.value) for kind in EscalationType if any(each.type is kind for each in first))
+        or "–"
+    )
 
 
 def _after(story: Story, started: float | None) -> str:

@@ -10,6 +10,8 @@ from schemas.ids import NAMESPACE
 
 #: Kafka Streams (KIP-1034) writes `__streams.errors.*`; ours say whose they are.
 PREFIX = "vigia.errors."
+#: `RawRecord.reader`, as a header of a dead letter (behind `PREFIX`) and an attribute of its audit entry.
+READER = "reader"
 #: How often this record has been redriven from the dead letters; its value goes up by one at each redrive.
 ATTEMPT = "vigia.attempt"
 
@@ -24,7 +26,8 @@ def case_id_of(raw: RawRecord) -> UUID:
 
 def event_id_of(raw: RawRecord) -> UUID:
     """Id of the dead letter, made from where the record lies: the same record has the same id in a replay."""
-    return uuid5(NAMESPACE, f"dead-letter\n{raw.topic}\n{raw.partition}\n{raw.offset}")
+    reader = f"\n{raw.reader}" if raw.reader else ""
+    return uuid5(NAMESPACE, f"dead-letter\n{raw.topic}\n{raw.partition}\n{raw.offset}{reader}")
 
 
 def attempt_of(raw: RawRecord) -> int:
@@ -47,6 +50,7 @@ def origin_of(
             timestamp_ms=timestamp_ms,
             key=key,
             value=value,
+            reader=headers.get(PREFIX + READER, b"").decode(),
         )
     except (KeyError, ValueError, AttributeError):
         return None

@@ -19,3 +19,6 @@ class RawRecord:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    #: Stage that could not process it, where an earlier stage of the pipeline reads the topic too; else empty. Two
+    #: stages may refuse one record, and their dead letters must not have one id.
+    reader: str = ""

@@ -12,12 +12,12 @@ from uuid import UUID
 import fastavro
 
 from schemas import definitions
-from schemas.envelope.dead_letter import case_id_of, event_id_of
+from schemas.envelope.dead_letter import READER, case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord
 from schemas.errors import UndecodableError
 from schemas.serde import schema_id_of
 from streams import topics
-from streams.audit.facts import INTERNAL, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
+from streams.audit.facts import INTERNAL, INTO, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
 from streams.pipeline import REMARKED_ONLY
 
 #: Bytes before the Avro in a record value.
@@ -90,7 +90,7 @@ class FactReader:
                 bytes.fromhex(datum["output_hash"]),
                 _basis(datum, _severity(datum)),
                 hashlib.sha256(value).digest()[:8],
-                attributes.get("topic", ""),
+                _origin(attributes),
                 _followers(datum),
                 key == f"{datum['case_id']}/{datum['stage']}/{datum['event_id']}".encode(),
             )
@@ -139,6 +139,15 @@ def _severity(entry: Mapping[str, Any]) -> str | None:
     kind, _, rest = entry["outcome"].partition(":")
     told: str | None = rest if kind == "graded" else entry["attributes"].get("severity")
     return told
+
+
+def _origin(attributes: Mapping[str, str]) -> str:
+    """Topic of the record that a quarantine is about.
+
+    Empty where a further reader refused what others wrote: the entry of the first reader accounts for the record.
+    """
+    topic = attributes.get("topic", "")
+    return "" if topic in INTO and attributes.get(READER) else topic
 
 
 def _followers(datum: Mapping[str, Any]) -> int:

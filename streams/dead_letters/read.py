@@ -6,7 +6,7 @@ Values hold patient context, so nothing here puts one into a text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
@@ -212,15 +212,7 @@ def letter_of(message: Message) -> DeadLetter:
 
 
 def _with_headers(raw: RawRecord, headers: Headers) -> RawRecord:
-    return RawRecord(
-        topic=raw.topic,
-        partition=raw.partition,
-        offset=raw.offset,
-        timestamp_ms=raw.timestamp_ms,
-        key=raw.key,
-        value=raw.value,
-        headers=tuple((name, value) for name, value in headers if not name.startswith(PREFIX)),
-    )
+    return replace(raw, headers=tuple((name, value) for name, value in headers if not name.startswith(PREFIX)))
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:

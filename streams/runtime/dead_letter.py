@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from schemas.envelope.dead_letter import PREFIX, attempt_of
+from schemas.envelope.dead_letter import PREFIX, READER, attempt_of
 from schemas.envelope.raw import RawRecord
 from streams.runtime.records import InputProblem, Outgoing
 from streams.topics import DEAD_LETTERS
@@ -21,6 +21,7 @@ def dead_letter(raw: RawRecord, stage: str, problem: InputProblem, topic: str = 
         "offset": str(raw.offset),
         "timestamp": str(int(time.time() * 1000)),
         "attempt": str(attempt_of(raw)),
+        **({READER: raw.reader} if raw.reader else {}),
     }
     kept = tuple((name, value) for name, value in raw.headers if not name.startswith(PREFIX))
     return Outgoing(

@@ -10,16 +10,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, cast
 from uuid import UUID
 
 from schemas.envelope.audit import sha256_hex
-from schemas.envelope.dead_letter import case_id_of, event_id_of
+from schemas.envelope.dead_letter import READER, case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord
 from schemas.events import CaseRecord, Lane, PipelineStage
 from schemas.record import Record
 from streams import metrics
+from streams.pipeline import further_reader
 from streams.runtime.dead_letter import dead_letter
 from streams.runtime.decoding import Codec, ConsumedMessage, InputDecoder, raw_record
 from streams.runtime.encoding import ResultEncoder
@@ -188,7 +189,7 @@ class StageLoop(Generic[EventT, StateT]):
 
     def _quarantined(self, item: _Item[EventT, StateT], problem: InputProblem) -> list[Outgoing]:
         """The dead letter, its audit entry, and what asks a person to look. If even this fails, the process ends."""
-        raw = item.raw
+        raw = replace(item.raw, reader=further_reader(item.raw.topic, self._stage.name))
         metrics.DEAD_LETTERS.labels(self._stage.name, problem.reason).inc()
         logger.warning("%s[%s]@%s to dead letters: %s", raw.topic, raw.partition, raw.offset, problem.reason)
         if self._stage.deduplicates and item.event is not None:
@@ -208,6 +209,7 @@ class StageLoop(Generic[EventT, StateT]):
                 "topic": raw.topic,
                 "partition": str(raw.partition),
                 "offset": str(raw.offset),
+                **({READER: raw.reader} if raw.reader else {}),
             },
         )
         result = Result(outputs=request.outputs, notes=(*request.notes, note), state=request.state)

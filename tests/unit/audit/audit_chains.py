@@ -11,6 +11,7 @@ from schemas.ids import NAMESPACE
 from streams import topics
 from streams.audit.facts import EntryFact, RecordFact
 from streams.audit.limits import Limits
+from streams.pipeline import STAGES
 
 PARTITIONS = 4
 HUMAN = topics.ESCALATIONS_HUMAN_REVIEW
@@ -92,6 +93,7 @@ class Chain:
         self.entry("ingest", taken, None)
         inferred = self.record(topics.INFERENCES, case, event("inference"))
         self.entry("inference", inferred, taken.digest)
+        self.others(case, inferred)
         graded = self.record(topics.GRADINGS, case, event("grading"))
         self.entry("grading", graded, inferred.digest, follow=escalations)
         for number, topic in enumerate(list(topics.ESCALATIONS.values())[:escalations]):
@@ -104,6 +106,13 @@ class Chain:
                 answer = self.record(topics.ACKNOWLEDGEMENTS, case, event(f"answer {number}"))
                 self.entry("acknowledgement", answer, parent)
         return case
+
+    def others(self, case: UUID, inferred: RecordFact) -> None:
+        """What the stages beside grading make of an inference, where the pipeline has any."""
+        for stage in STAGES:
+            if topics.INFERENCES in stage.passes and stage.name != "grading":
+                for topic, entry in stage.writes.items():
+                    self.entry(entry.value, self.record(topic, case, uuid5(case, stage.name)), inferred.digest)
 
     def quarantined(self, seed: int, *, redriven: bool = False, readable: bool = True) -> UUID:
         """A case that no stage could process; perhaps sent again, and judged."""
@@ -128,6 +137,7 @@ class Chain:
             self.entry("ingest", again, None)
             inferred = self.record(topics.INFERENCES, case, event("inference"))
             self.entry("inference", inferred, again.digest)
+            self.others(case, inferred)
             graded = self.record(topics.GRADINGS, case, event("grading"))
             self.entry("grading", graded, inferred.digest, follow=1)
             self.entry(

@@ -219,6 +219,18 @@ def test_a_dead_letter_is_known_by_where_the_original_lay() -> None:
     assert FactReader(Known()).dead_letter(0, 4, 1, None, b"v").event_id is None
 
 
+def test_what_a_further_reader_refused_is_accounted_for_by_the_first_one_where_others_wrote_it() -> None:
+    reader = FactReader(Known())
+    for attributes, origin in (
+        ({"topic": topics.CASES_ROUTINE}, topics.CASES_ROUTINE),
+        ({"topic": topics.CASES_ROUTINE, "reader": "tissue"}, ""),
+        ({"topic": topics.INFERENCES, "reader": "tissue"}, topics.INFERENCES),
+    ):
+        fact = reader.entry(0, 0, 0, None, binary.write(entry(**attributes), header(ENTRY)))
+        assert isinstance(fact, EntryFact)
+        assert fact.origin == origin
+
+
 def test_the_case_of_an_audit_key_is_read_without_its_value() -> None:
     event, case_id = uuid4(), uuid4()
     assert case_in_key(audit_key(case_id, PipelineStage.INGEST, event)) == case_id.bytes

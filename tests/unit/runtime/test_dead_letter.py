@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
-from schemas.envelope.dead_letter import PREFIX, attempt_of, case_id_of, event_id_of
+from schemas.envelope.dead_letter import PREFIX, attempt_of, case_id_of, event_id_of, origin_of
 from schemas.envelope.raw import RawRecord
+from streams import topics
+from streams.pipeline import further_reader
 from streams.runtime.dead_letter import dead_letter
 from streams.runtime.records import InputProblem
 
@@ -58,3 +61,20 @@ def test_the_case_is_the_key_or_else_made_from_where_the_record_lies() -> None:
 def test_attempts_are_counted_from_the_header_and_start_at_zero() -> None:
     assert attempt_of(RAW) == 2
     assert attempt_of(RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=None, value=None)) == 0
+
+
+def test_two_stages_that_refuse_one_record_make_two_dead_letters_with_ids_of_their_own() -> None:
+    second = replace(RAW, reader="tissue")
+    assert event_id_of(second) != event_id_of(RAW)
+    for raw in (RAW, second):
+        letter = dead_letter(raw, "tissue", PROBLEM)
+        told = origin_of(letter.key, letter.value, dict(letter.headers), raw.timestamp_ms)
+        assert told is not None
+        assert event_id_of(told) == event_id_of(raw)
+    assert f"{PREFIX}reader" not in dict(dead_letter(RAW, "inference-routine", PROBLEM).headers)
+
+
+def test_only_a_reader_beside_the_first_is_a_further_one() -> None:
+    assert further_reader(topics.INFERENCES, "grading") == ""
+    assert further_reader(topics.INFERENCES, "tissue") == "tissue"
+    assert further_reader("a.topic.of.nobody", "tissue") == ""

@@ -63,7 +63,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_the_headers_of_dead_letters_are_those_that_the_runtime_writes() -> None:
-    raw = RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=b"k", value=b"v", headers=())
+    raw = RawRecord(topic="t", partition=0, offset=1, timestamp_ms=0, key=b"k", value=b"v", headers=(), reader="tissue")
     written = dead_letter(raw, "grading", InputProblem(reason="r", detail="d"))
     assert {name for name, _ in written.headers} == set(_DEAD_LETTER_HEADERS)
 

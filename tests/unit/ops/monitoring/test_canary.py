@@ -11,14 +11,15 @@ from ops.monitoring.canary import STEPS, Journeys
 def test_a_case_is_through_when_every_step_was_seen_once() -> None:
     journeys = Journeys(deadline_s=30)
     journeys.published("a", "emergency", 100.0)
-    first = journeys.seen("a", "inference", 100.2)
-    assert first is not None
-    assert not first.arrived
-    journeys.seen("a", "grading", 100.3)
-    last = journeys.seen("a", "escalation", 100.5)
-    assert last is not None
-    assert last.arrived
-    assert journeys.seen("a", "escalation", 100.6) is None, "a case may raise several escalations"
+    *others, last = STEPS
+    for at, step in enumerate(others):
+        met = journeys.seen("a", step, 100.1 + at / 10)
+        assert met is not None
+        assert not met.arrived
+    arrived = journeys.seen("a", last, 101.0)
+    assert arrived is not None
+    assert arrived.arrived
+    assert journeys.seen("a", last, 101.1) is None, "a case may raise several escalations"
     assert list(journeys.lost(200.0)) == []
 
 
