@@ -77,6 +77,11 @@ GROUND_TRUTH = Counter(
     ["model_version", "relation"],
 )
 MISSED = Counter("vigia_deadlines_missed_total", "Deadlines that passed without an acknowledgement.", ["type"])
+UNRESOLVED = Counter(
+    "vigia_escalations_unresolved_total",
+    "Escalations that were taken up and not resolved in time, and so were asked of the next role.",
+    ["type"],
+)
 OPEN = Gauge("vigia_open_escalations", "Open escalations on the partitions that this worker holds.", ["priority"])
 MODEL = Gauge(
     "vigia_model_info", "1 for each model version in use, by role: active, canary, shadow.", ["version", "role"]

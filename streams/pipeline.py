@@ -141,7 +141,7 @@ STAGES: tuple[StageDeclaration, ...] = (
         passes=(GRADINGS,),
         takes_up={ACKNOWLEDGEMENTS: PipelineStage.ACKNOWLEDGEMENT},
         writes=dict.fromkeys(ESCALATIONS.values(), PipelineStage.ESCALATION),
-        # A demand merged into an open one, or an escalation that expired.
+        # A demand merged into an open one; of earlier versions, an escalation that expired.
         settles={GRADINGS: PipelineStage.ESCALATION},
         forwards=(ACKNOWLEDGEMENTS,),
         keeps_state=True,

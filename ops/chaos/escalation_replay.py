@@ -8,7 +8,7 @@ reports an early, missing, doubled or altered one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ops.chaos.values import Kind, Seen, Verdict, where
@@ -25,6 +25,7 @@ from streams.clinical.acknowledgements import on_acknowledgement
 from streams.clinical.clock import MergeCode, merge, on_tick, open_escalation
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.policy import Policy
+from streams.stages.escalation.audit import MISSED, UNRESOLVED
 
 _WORDS = {MergeCode.OPENED: "escalated", MergeCode.MERGED: "merged", MergeCode.SUPERSEDED: "superseded"}
 
@@ -55,7 +56,7 @@ class CaseReplay:
                 self._acknowledged(entry)
             elif entry.stage is PipelineStage.ESCALATION:
                 word, kind = entry.outcome.split(":")[:2]
-                if word == "deadline_missed":
+                if word in (MISSED, UNRESOLVED):
                     self._raised(entry)
                 else:
                     self._demanded(entry, word, EscalationType(kind))
@@ -125,7 +126,7 @@ class CaseReplay:
             self._verdict.add(kind, f"{entry.outcome} of event {entry.event_id}: nothing was open, or no record")
             return
         now = records[0].event.raised_at
-        state, events = on_tick(before, now, event_id=ids.escalation_event_id)
+        state, events = on_tick(before, now, event_id=ids.escalation_event_id, unresolved=self._policy.unresolved)
         if not events:
             self._verdict.add(Kind.WRONG, f"{where(records[0])} was raised before its deadline or after an answer")
             return
@@ -140,7 +141,8 @@ class CaseReplay:
             return
         self._answered.add(ack_id)
         ack: AcknowledgementEvent = found[0].event
-        outcome = on_acknowledgement(self._open.get(ack.escalation_id), ack)
+        stamped = datetime.fromtimestamp(found[0].timestamp_ms / 1000, UTC)
+        outcome = on_acknowledgement(self._open.get(ack.escalation_id), ack, stamped)
         if outcome.code.value != entry.outcome:
             self._verdict.add(Kind.WRONG, f"answer at {where(found[0])}: {entry.outcome}, not {outcome.code.value}")
         if outcome.accepted:

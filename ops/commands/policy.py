@@ -75,6 +75,7 @@ def describe(loaded: Policy) -> dict[str, object]:
                 "id": spec.id.value,
                 "first_response_s": spec.first_response_s,
                 "reescalate_every_s": spec.reescalate_every_s,
+                "resolve_within_s": spec.resolve_within_s,
             }
             for spec in loaded.priorities
         ],
@@ -152,10 +153,14 @@ def _print(loaded: Policy, lang: str) -> None:
     for kind, spec in loaded.escalations.items():
         asked.add_row(kind.value, ", ".join(spec.roles), ", ".join(spec.channels), " → ".join(spec.ladder))
     console.print(asked)
-    priorities = Table("priority", "first response", "re-escalate every", title="Reviews", title_justify="left")
+    headings = ("priority", "first response", "re-escalate every", "resolve within")
+    priorities = Table(*headings, title="Reviews", title_justify="left")
     for priority in loaded.priorities:
         priorities.add_row(
-            priority.id.value, _duration(priority.first_response_s), _duration(priority.reescalate_every_s)
+            priority.id.value,
+            _duration(priority.first_response_s),
+            _duration(priority.reescalate_every_s),
+            _duration(priority.resolve_within_s),
         )
     console.print(priorities)
 

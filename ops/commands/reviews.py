@@ -56,24 +56,25 @@ def _print(reviews: list[Review], now: datetime) -> None:
         table.add_column(heading, no_wrap=True, justify="right" if heading in ("level", "due", "waits") else "left")
     for each in reviews:
         event = each.event
-        left = event.respond_by - now
-        due = (
-            "taken up"
-            if each.acknowledged_role
-            else f"in {_span(left)}"
-            if left > timedelta()
-            else f"{_span(-left)} ago"
-        )
         table.add_row(
             event.review_priority.value,
             event.type.value,
             str(event.level),
             each.acknowledged_role or event.role,
-            due,
+            _due(each, now),
             _span(now - each.since),
             str(event.escalation_id),
         )
     console.print(table)
+
+
+def _due(review: Review, now: datetime) -> str:
+    """When an answer is due; of what somebody has taken up, its resolution."""
+    if review.acknowledged_role is not None and review.resolve_by is None:
+        return "taken up"
+    left = (review.resolve_by or review.event.respond_by) - now
+    when = f"in {_span(left)}" if left > timedelta() else f"{_span(-left)} ago"
+    return when if review.acknowledged_role is None else f"resolve {when}"
 
 
 def _print_json(reviews: list[Review], now: datetime) -> None:
@@ -89,6 +90,7 @@ def _print_json(reviews: list[Review], now: datetime) -> None:
             "level": each.event.level,
             "role": each.event.role,
             "acknowledged_role": each.acknowledged_role,
+            "resolve_by": None if each.resolve_by is None else each.resolve_by.isoformat(),
             "overdue": each.overdue(now),
             "since": each.since.isoformat(),
             "respond_by": each.event.respond_by.isoformat(),

@@ -15,12 +15,12 @@ from streams import topics
 from streams.broker.log import read_log
 from streams.clinical.ground_truth import GroundTruth
 from streams.settings import Settings
-from streams.stages.escalation.state import ACKNOWLEDGED_FOR
+from streams.stages.escalation.audit import UNRESOLVED
 from streams.topics import AUDIT
 
-#: An unacknowledged escalation is published again every few hours, and an acknowledged one is kept for
-#: `ACKNOWLEDGED_FOR` after its deadline: what was published longer ago than this is no longer open.
-LOOK_BACK = ACKNOWLEDGED_FOR + timedelta(days=7)
+#: Every open escalation is published again within hours where nobody takes it up, within days where somebody does:
+#: what was published longer ago than this is no longer open.
+LOOK_BACK = timedelta(days=37)
 PRIORITIES: tuple[ReviewPriority, ...] = tuple(
     priority for priority in ReviewPriority if priority is not ReviewPriority.UNKNOWN
 )
@@ -36,10 +36,14 @@ class Review:
     #: When the case's first escalation of this type was raised.
     since: datetime
     acknowledged_role: str | None = None
+    #: By when whoever took it up is to resolve it.
+    resolve_by: datetime | None = None
 
     def overdue(self, now: datetime) -> bool:
-        """Whether nobody took it up and a deadline has passed: the present one, or that of an earlier level."""
-        return self.acknowledged_role is None and (self.event.level > 0 or self.event.respond_by <= now)
+        """Whether a deadline has passed: to answer, at this level or an earlier one, or to resolve it once taken up."""
+        if self.acknowledged_role is not None:
+            return self.resolve_by is not None and self.resolve_by <= now
+        return self.event.level > 0 or self.event.respond_by <= now
 
 
 class WorkList:
@@ -59,17 +63,24 @@ class WorkList:
         self._open[key] = Review(event=event, since=since)
 
     def audited(self, entry: AuditEntry) -> None:
-        """Take in an audit entry; only accepted answers and expired escalations change anything."""
+        """Take in an audit entry; only answers that count change anything, and the time to resolve that passed."""
         escalation_id = entry.attributes.get("escalation_id")
-        ended = entry.stage is PipelineStage.ESCALATION and entry.outcome.startswith("expired:")
+        again = entry.stage is PipelineStage.ESCALATION and entry.outcome.startswith(f"{UNRESOLVED}:")
         answered = entry.stage is PipelineStage.ACKNOWLEDGEMENT and entry.outcome in ("acknowledged", "resolved")
         key = next((k for k, r in self._of_case(entry.case_id) if str(r.event.escalation_id) == escalation_id), None)
-        if key is None or not (ended or answered):
+        if key is None or not (again or answered):
             return
-        if ended or entry.outcome == "resolved":
+        if entry.outcome == "resolved":
             del self._open[key]
+        elif again:
+            self._open[key] = replace(self._open[key], acknowledged_role=None, resolve_by=None)
         else:
-            self._open[key] = replace(self._open[key], acknowledged_role=entry.attributes.get("role"))
+            by = entry.attributes.get("resolve_by")
+            self._open[key] = replace(
+                self._open[key],
+                acknowledged_role=entry.attributes.get("role"),
+                resolve_by=None if by is None else datetime.fromisoformat(by),
+            )
 
     def reviews(self) -> list[Review]:
         """The open reviews: most pressing priority first, then the earliest deadline."""
@@ -101,7 +112,7 @@ def summary(reviews: Iterable[Review], now: datetime) -> Summary:
     pending = [each for each in listed if each.acknowledged_role is None]
     return Summary(
         pending=len(pending),
-        overdue=sum(each.overdue(now) for each in pending),
+        overdue=sum(each.overdue(now) for each in listed),
         acknowledged=len(listed) - len(pending),
         oldest=min((each.since for each in pending), default=None),
         by_role=dict(Counter(each.event.role for each in pending).most_common()),

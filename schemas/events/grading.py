@@ -53,6 +53,8 @@ class EscalationRequest(Record):
     respond_within_s: Seconds
     reescalate_every_s: Seconds
     reasons: tuple[Code, ...] = ()
+    #: None in what was written before there was such a time.
+    resolve_within_s: Seconds | None = None
 
 
 @record

@@ -7,6 +7,7 @@ now, also when a lower role answered a moment before the escalation was raised.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from schemas.events import AcknowledgementAction, AcknowledgementEvent, StageClass
@@ -48,8 +49,10 @@ class AckOutcome:
         return self.code in (AckCode.ACKNOWLEDGED, AckCode.RESOLVED, AckCode.ALREADY_ACKNOWLEDGED)
 
 
-def on_acknowledgement(state: OpenEscalation | None, ack: AcknowledgementEvent) -> AckOutcome:
+def on_acknowledgement(state: OpenEscalation | None, ack: AcknowledgementEvent, stamped: datetime) -> AckOutcome:
     """What an acknowledgement does to the escalation it names (`state`; None when no such escalation is open).
+
+    `stamped` is the broker's time for it, from which the time to resolve runs.
 
     The role must be the one now asked, or stand above it on the ladder. `resolve` ends the escalation, whether or not
     it was acknowledged before.
@@ -87,5 +90,10 @@ def on_acknowledgement(state: OpenEscalation | None, ack: AcknowledgementEvent) 
         )
     if state.acknowledged:
         return AckOutcome(code=AckCode.ALREADY_ACKNOWLEDGED, state=state)
-    taken_up = replace(state, acknowledged_at=ack.acknowledged_at, acknowledged_role=ack.role)
+    taken_up = replace(
+        state,
+        acknowledged_at=ack.acknowledged_at,
+        acknowledged_role=ack.role,
+        resolve_by=stamped + timedelta(seconds=state.resolve_within_s),
+    )
     return AckOutcome(code=AckCode.ACKNOWLEDGED, state=taken_up, in_time=in_time)

@@ -16,11 +16,12 @@ from schemas.events import (
     EscalationEvent,
     EscalationRequest,
     GradingEvent,
+    Reason,
     ReviewPriority,
     Text,
 )
 from schemas.events.carried import carried, decided
-from streams.clinical.escalations import OpenEscalation
+from streams.clinical.escalations import RESOLVE_WITHIN_S, OpenEscalation
 
 #: Names the event that raises an escalation to a level: `schemas.ids.escalation_event_id`. Ids are handed in like time.
 EventId = Callable[[UUID, int], UUID]
@@ -77,35 +78,57 @@ def open_escalation(
         **carried(grading),
         **decided(grading),
     )
-    return OpenEscalation(event=event, ladder=ladder, reescalate_every_s=request.reescalate_every_s)
+    return OpenEscalation(
+        event=event,
+        ladder=ladder,
+        reescalate_every_s=request.reescalate_every_s,
+        resolve_within_s=request.resolve_within_s or RESOLVE_WITHIN_S,
+    )
 
 
 def due(state: OpenEscalation, now: datetime) -> bool:
-    """Whether a deadline has passed and nobody took the escalation up."""
+    """Whether a deadline has passed: to answer, or, where somebody took the escalation up, to resolve it."""
     deadline = state.next_due
     return deadline is not None and deadline <= now
 
 
 def on_tick(
-    state: OpenEscalation, now: datetime, *, event_id: EventId
+    state: OpenEscalation, now: datetime, *, event_id: EventId, unresolved: Reason
 ) -> tuple[OpenEscalation, tuple[EscalationEvent, ...]]:
-    """Raise the escalation by one level if it is due: the next state, and the event to publish (or none).
+    """Raise the escalation if it is due: the next state, and the event to publish (or none).
 
     However long everything was down, it is raised once, and the next role has its whole time from `now`. At the top of
-    the ladder the level goes on counting, and the same role is asked again.
+    the ladder the level goes on counting, and the same role is asked again. One that was taken up and not resolved is
+    asked of the role above whoever took it up, for the reason `unresolved`, and from then on at the interval that they
+    had to resolve it.
     """
     if not due(state, now):
         return state, ()
-    level = state.event.level + 1
+    level, every_s, reasons = state.event.level + 1, state.reescalate_every_s, state.event.reasons
+    if state.acknowledged:
+        if state.acknowledged_role in state.ladder:
+            level = max(level, state.ladder.index(state.acknowledged_role) + 1)
+        every_s = state.resolve_within_s
+        if unresolved not in reasons:
+            reasons = (*reasons, unresolved)
     event = replace(
         state.event,
         event_id=event_id(state.escalation_id, level),
         level=level,
         role=_role(state.ladder, level),
         raised_at=now,
-        respond_by=now + timedelta(seconds=state.reescalate_every_s),
+        respond_by=now + timedelta(seconds=every_s),
+        reasons=reasons,
     )
-    return replace(state, event=event), (event,)
+    raised = replace(
+        state,
+        event=event,
+        reescalate_every_s=every_s,
+        acknowledged_at=None,
+        acknowledged_role=None,
+        resolve_by=None,
+    )
+    return raised, (event,)
 
 
 def _role(ladder: tuple[str, ...], level: int) -> str:
@@ -147,4 +170,5 @@ def merge(
         respond_by=min(new.event.respond_by, standing.event.respond_by),
     )
     every = min(new.reescalate_every_s, standing.reescalate_every_s)
-    return MergeCode.SUPERSEDED, replace(new, event=event, reescalate_every_s=every)
+    within = min(new.resolve_within_s, standing.resolve_within_s)
+    return MergeCode.SUPERSEDED, replace(new, event=event, reescalate_every_s=every, resolve_within_s=within)

@@ -223,6 +223,7 @@ def _request(
         review_priority=priority.id,
         respond_within_s=within,
         reescalate_every_s=priority.reescalate_every_s,
+        resolve_within_s=priority.resolve_within_s,
         reasons=tuple(codes),
     )
 

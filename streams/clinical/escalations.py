@@ -18,6 +18,9 @@ from schemas.events import EscalationEvent
 #: Version of the encoding; a change that an older reader would misunderstand adds one.
 STATE_VERSION = 1
 
+#: Time to resolve where the grading named none, as one of an earlier version: a day, so that it is not forgotten.
+RESOLVE_WITHIN_S = 24 * 3600
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -38,9 +41,12 @@ class OpenEscalation:
     #: Roles from the first that must answer to the highest; the level is the position, and the last one repeats.
     ladder: tuple[str, ...]
     reescalate_every_s: int
-    #: Once a person took it up, the clock stands still; the escalation waits to be resolved.
+    #: Seconds for whoever takes it up to resolve it.
+    resolve_within_s: int = RESOLVE_WITHIN_S
+    #: Once a person took it up, nobody else is asked before `resolve_by`.
     acknowledged_at: datetime | None = None
     acknowledged_role: str | None = None
+    resolve_by: datetime | None = None
 
     @property
     def escalation_id(self) -> UUID:
@@ -54,8 +60,8 @@ class OpenEscalation:
 
     @property
     def next_due(self) -> datetime | None:
-        """When it will be raised; None while the clock stands still."""
-        return None if self.acknowledged else self.event.respond_by
+        """When it will be raised if nothing happens: nobody took it up, or whoever did has not resolved it."""
+        return self.resolve_by if self.acknowledged else self.event.respond_by
 
     def to_json(self) -> bytes:
         """The state as one line of UTF-8 JSON; equal states have equal bytes."""
@@ -63,10 +69,10 @@ class OpenEscalation:
             "version": STATE_VERSION,
             "ladder": self.ladder,
             "reescalate_every_s": self.reescalate_every_s,
-            "acknowledged_at": None
-            if self.acknowledged_at is None
-            else (self.acknowledged_at - _EPOCH) // _MICROSECOND,
+            "resolve_within_s": self.resolve_within_s,
+            "acknowledged_at": _micros(self.acknowledged_at),
             "acknowledged_role": self.acknowledged_role,
+            "resolve_by": _micros(self.resolve_by),
             "event": plain_event(self.event),
         }
         return json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
@@ -79,18 +85,33 @@ class OpenEscalation:
             version = state["version"]
             if version != STATE_VERSION:
                 raise EscalationStateError(f"state of version {version!r}; this program reads version {STATE_VERSION}")
-            at = state["acknowledged_at"]
+            acknowledged_at = _time(state["acknowledged_at"])
+            resolve_within_s = int(state.get("resolve_within_s", RESOLVE_WITHIN_S))
+            resolve_by = _time(state.get("resolve_by"))
+            if acknowledged_at is not None and resolve_by is None:
+                # Taken up before there was such a time.
+                resolve_by = acknowledged_at + timedelta(seconds=resolve_within_s)
             return cls(
                 event=event_of(state["event"]),
                 ladder=_shared(tuple(state["ladder"])),
                 reescalate_every_s=int(state["reescalate_every_s"]),
-                acknowledged_at=None if at is None else _EPOCH + at * _MICROSECOND,
+                resolve_within_s=resolve_within_s,
+                acknowledged_at=acknowledged_at,
                 acknowledged_role=state["acknowledged_role"],
+                resolve_by=resolve_by,
             )
         except EscalationStateError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EscalationStateError(f"no escalation state ({type(error).__name__})") from None
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+def _time(micros: int | None) -> datetime | None:
+    return None if micros is None else _EPOCH + micros * _MICROSECOND
 
 
 def plain_event(event: EscalationEvent) -> dict[str, Any]:

@@ -167,7 +167,10 @@ class ClinicalMonitor:
         if event is None or event.get("synthetic"):
             return
         if topic == self._sources.audit:
-            self.escalations.audited(event["stage"], event["outcome"], event["source_event_id"])
+            level = event["attributes"].get("level", "")
+            self.escalations.audited(
+                event["stage"], event["outcome"], event["source_event_id"], int(level) if level.isdigit() else None
+            )
         elif topic in self._sources.escalations:
             self.escalations.raised(_unanswered(event))
         elif event.get("escalations", True):

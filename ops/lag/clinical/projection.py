@@ -24,7 +24,7 @@ WANTED: Mapping[str, tuple[str, ...]] = {
     "EscalationEvent": (
         "escalation_id", "case_id", "type", "review_priority", "role", "level", "raised_at", "respond_by", "synthetic",
     ),
-    "AuditEntry": ("source_event_id", "stage", "outcome"),
+    "AuditEntry": ("source_event_id", "stage", "outcome", "attributes"),
 }  # fmt: skip
 
 

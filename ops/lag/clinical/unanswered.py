@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 ANSWERS_KEPT = 10_000
 #: Outcomes of an acknowledgement that stop the clock (streams.clinical.acknowledgements.AckCode; a test compares).
 ACCEPTED = frozenset({"acknowledged", "resolved", "already_acknowledged"})
-MISSED = "deadline_missed"
+MISSED, UNRESOLVED = "deadline_missed", "unresolved"
+_ANY_LEVEL = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +39,19 @@ class Escalations:
         # At most one escalation per case and type is open: a more pressing one replaces the one before.
         self._open: dict[tuple[str, str], Unanswered] = {}
         self._key_of: dict[str, tuple[str, str]] = {}
-        self._answered: OrderedDict[str, None] = OrderedDict()
+        #: Escalation → the level at which it was taken up or resolved.
+        self._answered: OrderedDict[str, int] = OrderedDict()
         #: Deadlines that passed without an answer, by type of escalation.
         self.missed: dict[str, int] = defaultdict(int)
+        #: Escalations that were taken up and not resolved in time, by type.
+        self.unresolved: dict[str, int] = defaultdict(int)
 
     def raised(self, seen: Unanswered) -> None:
         """An escalation was published, for the first time or to the next role."""
-        if seen.escalation_id in self._answered:
+        if seen.level <= self._answered.get(seen.escalation_id, -1):
             return
+        # Asked again after it was taken up: nobody resolved it.
+        self._answered.pop(seen.escalation_id, None)
         key = (seen.case_id, seen.type)
         current = self._open.get(key)
         if current is not None:
@@ -57,13 +63,18 @@ class Escalations:
         self._open[key] = seen
         self._key_of[seen.escalation_id] = key
 
-    def audited(self, stage: str, outcome: str, escalation_id: str | None) -> None:
-        """An audit entry of the escalation stage: an acknowledgement that counts, or a deadline that passed."""
+    def audited(self, stage: str, outcome: str, escalation_id: str | None, level: int | None = None) -> None:
+        """An audit entry of the escalation stage: an acknowledgement that counts, or a deadline that passed.
+
+        `level` is that of the escalation when it was answered; None, as in entries of earlier versions: whatever it is.
+        """
         code, *parts = outcome.split(":")
         if stage == "acknowledgement" and code in ACCEPTED and escalation_id is not None:
-            self._answer(escalation_id)
+            self._answer(escalation_id, _ANY_LEVEL if level is None or code == "resolved" else level)
         elif stage == "escalation" and code == MISSED and parts:
             self.missed[parts[0]] += 1
+        elif stage == "escalation" and code == UNRESOLVED and parts:
+            self.unresolved[parts[0]] += 1
 
     def __iter__(self) -> Iterator[Unanswered]:
         return iter(self._open.values())
@@ -71,10 +82,10 @@ class Escalations:
     def __len__(self) -> int:
         return len(self._open)
 
-    def _answer(self, escalation_id: str) -> None:
-        self._answered[escalation_id] = None
+    def _answer(self, escalation_id: str, level: int) -> None:
+        self._answered[escalation_id] = max(level, self._answered.get(escalation_id, -1))
         while len(self._answered) > ANSWERS_KEPT:
             self._answered.popitem(last=False)
-        key = self._key_of.pop(escalation_id, None)
-        if key is not None:
-            del self._open[key]
+        key = self._key_of.get(escalation_id)
+        if key is not None and self._open[key].level <= level:
+            del self._key_of[escalation_id], self._open[key]

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from schemas.events import EscalationType, ProtocolReference, ReviewPriority, Severity, StageClass, Text
+from schemas.events import EscalationType, ProtocolReference, Reason, ReviewPriority, Severity, StageClass, Text
 from streams.clinical.policy.fields import Section, fail, known_code
 from streams.clinical.policy.rules import Names, read_factors, read_id, read_rules
 from streams.clinical.policy.safety import check_policy
@@ -32,6 +32,8 @@ from streams.clinical.policy.values import (
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}")
 #: Mappings whose order means something.
 _ORDERED = ("severities", "classes", "escalations")
+#: Code of the reason of an escalation that was taken up and not resolved in time.
+UNRESOLVED = "unresolved"
 _NAME = re.compile(r"[a-z][a-z0-9.-]{0,79}")
 
 
@@ -79,6 +81,7 @@ def read_policy(content: Mapping[str, object]) -> Policy:
         for key, entry in root.sections("escalations")
     }
     priorities = tuple(_priority(entry, names) for entry in root.items("review_priorities"))
+    unresolved = _unresolved(root.section("unresolved"))
     root.done()
     policy = Policy(
         id=name,
@@ -96,6 +99,7 @@ def read_policy(content: Mapping[str, object]) -> Policy:
         escalations=escalations,
         roles=roles,
         priorities=priorities,
+        unresolved=unresolved,
         protocols=protocols,
         severity_rank={severity: rank for rank, severity in enumerate(severities)},
         class_rank={stage: rank for rank, stage in enumerate(classes)},
@@ -156,6 +160,18 @@ def _mucosal(section: Section, names: Names, rules: tuple[Rule, ...]) -> tuple[s
     return factor, reason
 
 
+def _unresolved(section: Section) -> Reason:
+    reason = Reason(
+        code=UNRESOLVED,
+        rule_id=UNRESOLVED,
+        source=section.choice("source", DEADLINE_SOURCES),
+        es=section.translation("es"),
+        en=section.translation("en"),
+    )
+    section.done()
+    return reason
+
+
 def _escalation(entry: Section, key: str, roles: Mapping[str, Text]) -> EscalationSpec:
     spec = EscalationSpec(
         type=known_code(key, entry.path, EscalationType),
@@ -186,6 +202,7 @@ def _priority(entry: Section, names: Names) -> PrioritySpec:
         source=entry.choice("source", DEADLINE_SOURCES),
         first_response_s=entry.seconds("first_response"),
         reescalate_every_s=entry.seconds("reescalate_every"),
+        resolve_within_s=entry.seconds("resolve_within"),
         escalations=frozenset(when.codes("escalation", EscalationType)) if when.has("escalation") else frozenset(),
         severity_at_least=when.code("severity_at_least", Severity) if when.has("severity_at_least") else None,
         confidence_below=when.probability("confidence_below") if when.has("confidence_below") else None,

@@ -25,6 +25,9 @@ _SEVERITIES = (
 )
 
 
+_TIMES = ("first_response_s", "reescalate_every_s", "resolve_within_s")
+
+
 def check_policy(policy: Policy) -> None:
     """Raise PolicyError, naming the rule, where the policy leaves something unanswered or relaxes something."""
     _complete("severities", policy.severities, Severity)
@@ -60,7 +63,7 @@ def _priorities(policy: Policy) -> None:
         if spec.always != (spec is specs[-1]):
             fail(f"{path}[{spec.id.value}].when", "only the last one, and always the last one, is always: true")
     for earlier, later in pairwise(specs):
-        if later.first_response_s < earlier.first_response_s or later.reescalate_every_s < earlier.reescalate_every_s:
+        if any(getattr(later, time) < getattr(earlier, time) for time in _TIMES):
             fail(f"{path}[{later.id.value}]", f"is quicker than {earlier.id.value}, which stands above it")
     covered: set[StageClass] = set()
     for spec in specs:

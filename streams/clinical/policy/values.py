@@ -164,6 +164,8 @@ class PrioritySpec:
     source: str
     first_response_s: int
     reescalate_every_s: int
+    #: For whoever takes it up: the time until it is asked again, of the next role.
+    resolve_within_s: int
     escalations: frozenset[EscalationType] = frozenset()
     severity_at_least: Severity | None = None
     confidence_below: float | None = None
@@ -205,6 +207,8 @@ class Policy:
     escalations: Mapping[EscalationType, EscalationSpec]
     roles: Mapping[str, Text]
     priorities: tuple[PrioritySpec, ...]
+    #: Added to an escalation that was taken up and not resolved in time.
+    unresolved: Reason
     protocols: Mapping[str, Protocol]
     #: Rank of each severity and class, 0 mildest.
     severity_rank: Mapping[Severity, int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from schemas import ids
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.dead_letter import event_id_of
 from schemas.events import AcknowledgementEvent, PipelineStage
@@ -11,7 +10,10 @@ from streams.clinical.acknowledgements import AckOutcome
 from streams.clinical.escalations import OpenEscalation
 from streams.clinical.ground_truth import compare
 from streams.runtime.records import AuditNote, EventT, Input, StateT
-from streams.stages.escalation.state import ACKNOWLEDGED_FOR, TrackedEscalation
+from streams.stages.escalation.state import TrackedEscalation
+
+#: Outcomes of a deadline that passed: nobody took the escalation up, or whoever did has not resolved it.
+MISSED, UNRESOLVED = "deadline_missed", "unresolved"
 
 
 def merged(record: Input[EventT, StateT], new: OpenEscalation, current: OpenEscalation) -> AuditNote:
@@ -26,30 +28,6 @@ def merged(record: Input[EventT, StateT], new: OpenEscalation, current: OpenEsca
         parent_hash=record.hash,
         source_event_id=new.event.source_event_id,
         attributes=audit_attributes({"escalation_id": current.escalation_id}),
-    )
-
-
-def expired(ended: TrackedEscalation) -> AuditNote:
-    """An escalation that was acknowledged, never resolved, and is kept no longer."""
-    event = ended.escalation.event
-    return AuditNote(
-        # An id of its own: the event's id names the entry about its publishing.
-        event_id=ids.derived_id(event.event_id, "expired", "1"),
-        case_id=event.case_id,
-        topic=topics.GRADINGS,
-        outcome=f"expired:{event.type.value}",
-        stage=PipelineStage.ESCALATION,
-        output_hash=ended.record_hash,
-        parent_hash=ended.record_hash,
-        source_event_id=event.source_event_id,
-        attributes=audit_attributes(
-            {
-                "escalation_id": event.escalation_id,
-                "level": event.level,
-                "acknowledged_role": ended.escalation.acknowledged_role,
-                "days": ACKNOWLEDGED_FOR.days,
-            }
-        ),
     )
 
 
@@ -74,6 +52,8 @@ def acknowledged(
                 "escalation_id": ack.escalation_id,
                 "ack_event_id": ack.event_id,
                 "role": ack.role,
+                "level": None if tracked is None else tracked.escalation.event.level,
+                "resolve_by": _resolve_by(outcome),
                 "in_time": outcome.in_time,
                 "refusal": outcome.refusal or None,
                 "model_stage": outcome.model_stage,
@@ -83,3 +63,8 @@ def acknowledged(
             }
         ),
     )
+
+
+def _resolve_by(outcome: AckOutcome) -> str | None:
+    at = None if outcome.state is None or not outcome.accepted else outcome.state.resolve_by
+    return None if at is None else at.isoformat(timespec="milliseconds")

@@ -112,7 +112,7 @@ class EscalationStage(Stage[Joined, EscalationState]):
             # Sent with another partitioner than ours, or without a key: its escalation is on another partition.
             return Result(forward=Forward(topic=topics.ACKNOWLEDGEMENTS, key=key))
         tracked = record.state.get(ack.escalation_id)
-        outcome = on_acknowledgement(None if tracked is None else tracked.escalation, ack)
+        outcome = on_acknowledgement(None if tracked is None else tracked.escalation, ack, _stamped(record))
         metrics.ACKNOWLEDGEMENTS.labels(ack.action.value, outcome.code.value).inc()
         note = entries.acknowledged(record, ack, outcome, tracked)
         if tracked is None or not outcome.accepted:
@@ -124,17 +124,20 @@ class EscalationStage(Stage[Joined, EscalationState]):
 
     def _on_tick(self, record: Consumed, tick: TickEvent) -> Result:
         state = record.state
-        stamped = datetime.fromtimestamp(record.raw.timestamp_ms / 1000, UTC)
-        now = state.now = advance(state.now, tick.now, stamped)
-        parts = [
-            Result(notes=(entries.expired(ended),), state=_close(record, ended.escalation))
-            for ended in state.expired(now, MAX_RAISED)
-        ]
+        now = state.now = advance(state.now, tick.now, _stamped(record))
+        parts = []
         for tracked in state.due(now, MAX_RAISED):
-            raised, events = on_tick(tracked.escalation, now, event_id=ids.escalation_event_id)
+            raised, events = on_tick(
+                tracked.escalation, now, event_id=ids.escalation_event_id, unresolved=self._policy.unresolved
+            )
+            missed, counter = (
+                (entries.UNRESOLVED, metrics.UNRESOLVED)
+                if tracked.escalation.acknowledged
+                else (entries.MISSED, metrics.MISSED)
+            )
             for event in events:
-                metrics.MISSED.labels(event.type.value).inc()
-                outcome = f"deadline_missed:{event.type.value}:{event.level}"
+                counter.labels(event.type.value).inc()
+                outcome = f"{missed}:{event.type.value}:{event.level}"
                 parts.append(self._publish(raised, state, outcome, tracked.record_hash))
         return _joined(parts)
 
@@ -172,6 +175,11 @@ class EscalationStage(Stage[Joined, EscalationState]):
             return Result()
         lane = Lane.EMERGENCY if isinstance(event, GradingEvent) and _has_emergency(event) else Lane.ROUTINE
         return self._quarantine.ask(raw, event, problem, lane)
+
+
+def _stamped(record: Consumed) -> datetime:
+    """The broker's time for the record."""
+    return datetime.fromtimestamp(record.raw.timestamp_ms / 1000, UTC)
 
 
 def _has_emergency(grading: GradingEvent) -> bool:

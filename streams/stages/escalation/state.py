@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from schemas.events import EscalationType, ReviewPriority
@@ -28,9 +28,6 @@ CLOSED_FOR_S = SEEN_FOR_S + 24 * 3600
 #: Closed ids remembered per partition at most: 17 bytes each on the topic, some 150 in memory. At four partitions
 #: that is 200,000 closed escalations in eight days, far more than a hospital has; beyond it the oldest go first.
 CLOSED_KEPT = 50_000
-#: How long after its deadline an escalation that was acknowledged and never resolved is kept. Its clock stands still
-#: and nobody is asked again, so it would lie in the state for ever; a month is longer than any follow-up of the policy.
-ACKNOWLEDGED_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,8 @@ class EscalationState:
         self._by_demand: dict[tuple[UUID, EscalationType], UUID] = {}
         #: Escalation id → epoch seconds when it was closed; in that order.
         self._closed: dict[bytes, int] = {}
-        #: Deadlines of those that nobody has taken up, and when those that somebody has are forgotten.
-        self._deadlines, self._ends = DueIndex(), DueIndex()
+        #: When each will be raised if nothing happens.
+        self._deadlines = DueIndex()
         #: How many are open, by priority.
         self.counted: Counter[ReviewPriority] = Counter()
         #: The latest time that a tick brought; it never goes back.
@@ -83,7 +80,7 @@ class EscalationState:
         return own_change(escalation.escalation_id.bytes, value)
 
     def remove(self, escalation: OpenEscalation) -> StateChange:
-        """Let an escalation go: resolved, expired, or superseded by a more urgent one."""
+        """Let an escalation go: resolved, or superseded by a more urgent one."""
         self._forget(escalation.escalation_id)
         demand = (escalation.event.case_id, escalation.event.type)
         if self._by_demand.get(demand) == escalation.escalation_id:
@@ -91,7 +88,7 @@ class EscalationState:
         return own_change(escalation.escalation_id.bytes, None)
 
     def was_closed(self, escalation_id: UUID) -> bool:
-        """Whether this escalation was resolved, expired, superseded, or merged into another, not long ago."""
+        """Whether this escalation was resolved, superseded, or merged into another, not long ago."""
         return escalation_id.bytes in self._closed
 
     def close(self, escalation_id: UUID, at_s: int) -> Iterator[StateChange]:
@@ -108,13 +105,9 @@ class EscalationState:
         the same order."""
         return [self._by_id[escalation_id] for escalation_id in self._deadlines.due(now, limit)]
 
-    def expired(self, now: datetime, limit: int) -> list[TrackedEscalation]:
-        """At most `limit` that were acknowledged and that nobody resolved in `ACKNOWLEDGED_FOR`."""
-        return [self._by_id[escalation_id] for escalation_id in self._ends.due(now, limit)]
-
     def first_due(self) -> datetime | None:
-        """The earliest time at which something is to be done: a deadline, or the end of an acknowledged one."""
-        return min((at for at in (self._deadlines.first(), self._ends.first()) if at is not None), default=None)
+        """The earliest deadline."""
+        return self._deadlines.first()
 
     def _outlived(self, now_s: int) -> Iterator[bytes]:
         too_many = len(self._closed) - CLOSED_KEPT
@@ -131,13 +124,9 @@ class EscalationState:
         self.counted[event.review_priority] += 1
         if escalation.next_due is not None:
             self._deadlines.set(event.escalation_id, escalation.next_due)
-        else:
-            # Counted from our own deadline: the time in an acknowledgement is that of the answering machine's clock.
-            self._ends.set(event.escalation_id, event.respond_by + ACKNOWLEDGED_FOR)
 
     def _forget(self, escalation_id: UUID) -> None:
         tracked = self._by_id.pop(escalation_id, None)
         if tracked is not None:
             self.counted[tracked.escalation.event.review_priority] -= 1
             self._deadlines.discard(escalation_id)
-            self._ends.discard(escalation_id)

@@ -17,6 +17,7 @@ from schemas.events import (
     Lane,
     StageClass,
 )
+from streams.clinical.acknowledgements import AckOutcome, on_acknowledgement
 from streams.clinical.clock import open_escalation
 from streams.clinical.decision import Decision
 from streams.clinical.escalations import OpenEscalation
@@ -25,6 +26,8 @@ from tests.unit.clinical.cases import decision
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LADDER = ("nurse_specialist", "wound_care_specialist", "attending_physician", "clinical_supervisor")
+#: The reason of what was taken up and not resolved in time.
+UNRESOLVED = packaged_policy().unresolved
 NAMES = UUID("3b6a7c54-1111-5222-8333-444455556666")
 
 
@@ -83,6 +86,11 @@ def open_request(request: EscalationRequest, graded: GradingEvent, at: datetime)
         disclaimer=packaged_policy().disclaimer,
         raised_at=at,
     )
+
+
+def judged(state: OpenEscalation | None, ack: AcknowledgementEvent) -> AckOutcome:
+    """What the answer does when the broker's time for it is the answer's own."""
+    return on_acknowledgement(state, ack, ack.acknowledged_at)
 
 
 def answer(

@@ -141,6 +141,7 @@ def assert_not_milder(policy: Policy, worse: Decision, than: Decision) -> None:
         assert request.type in asked
         assert asked[request.type].respond_within_s <= request.respond_within_s
         assert asked[request.type].reescalate_every_s <= request.reescalate_every_s
+        assert asked[request.type].resolve_within_s <= request.resolve_within_s
     for deadline in ("respond_within_s", "follow_up_s"):
         before, after = getattr(than, deadline), getattr(worse, deadline)
         assert before is None or (after is not None and after <= before)

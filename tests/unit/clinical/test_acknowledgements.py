@@ -10,18 +10,18 @@ import pytest
 
 from schemas import ids
 from schemas.events import StageClass
-from streams.clinical.acknowledgements import AckCode, on_acknowledgement
+from streams.clinical.acknowledgements import AckCode
 from streams.clinical.clock import on_tick
 from streams.clinical.escalations import OpenEscalation
 from tests.unit.clinical.cases import decision
-from tests.unit.clinical.escalations import LADDER, START, answer, opened
+from tests.unit.clinical.escalations import LADDER, START, UNRESOLVED, answer, judged, opened
 
 
 def raised_to(level: int) -> OpenEscalation:
     state, now = opened(), START
     for _ in range(level):
         now += timedelta(hours=1)
-        state, _ = on_tick(state, now, event_id=ids.escalation_event_id)
+        state, _ = on_tick(state, now, event_id=ids.escalation_event_id, unresolved=UNRESOLVED)
     return state
 
 
@@ -29,12 +29,12 @@ def raised_to(level: int) -> OpenEscalation:
 @pytest.mark.parametrize("level", range(6), ids=lambda level: f"at level {level}")
 def test_the_role_that_is_asked_or_a_higher_one_may_answer(level: int, role: int) -> None:
     state = raised_to(level)
-    outcome = on_acknowledgement(state, answer(state, LADDER[role], at=state.event.raised_at))
+    outcome = judged(state, answer(state, LADDER[role], at=state.event.raised_at))
     if role >= min(level, 3):
         assert (outcome.code, outcome.in_time) == (AckCode.ACKNOWLEDGED, True)
         assert outcome.state is not None
         assert outcome.state.acknowledged_role == LADDER[role]
-        assert outcome.state.next_due is None
+        assert outcome.state.next_due == state.event.raised_at + timedelta(seconds=state.resolve_within_s)
     else:
         assert (outcome.code, outcome.state) == (AckCode.ROLE_TOO_LOW, state)
         assert state.event.role in outcome.refusal
@@ -43,50 +43,50 @@ def test_the_role_that_is_asked_or_a_higher_one_may_answer(level: int, role: int
 
 def test_a_role_that_is_not_on_the_ladder_is_refused() -> None:
     state = opened()
-    outcome = on_acknowledgement(state, answer(state, "admin"))
+    outcome = judged(state, answer(state, "admin"))
     assert (outcome.code, outcome.state) == (AckCode.ROLE_UNKNOWN, state)
     assert "nurse_specialist" in outcome.refusal
 
 
 def test_a_nurse_cannot_answer_a_system_error() -> None:
     state = opened(decision("unknown"), "system_error")
-    assert on_acknowledgement(state, answer(state, "nurse_specialist")).code is AckCode.ROLE_UNKNOWN
-    assert on_acknowledgement(state, answer(state, "admin")).code is AckCode.ACKNOWLEDGED
+    assert judged(state, answer(state, "nurse_specialist")).code is AckCode.ROLE_UNKNOWN
+    assert judged(state, answer(state, "admin")).code is AckCode.ACKNOWLEDGED
 
 
 def test_an_escalation_that_is_not_open_is_refused() -> None:
-    outcome = on_acknowledgement(None, answer(opened(), LADDER[0]))
+    outcome = judged(None, answer(opened(), LADDER[0]))
     assert (outcome.code, outcome.state, outcome.accepted) == (AckCode.UNKNOWN_ESCALATION, None, False)
 
 
 def test_an_answer_under_another_case_is_refused() -> None:
     state = opened()
     ack = replace(answer(state, LADDER[0]), case_id=uuid4())
-    assert on_acknowledgement(state, ack).code is AckCode.OTHER_CASE
+    assert judged(state, ack).code is AckCode.OTHER_CASE
 
 
 def test_answering_twice_changes_nothing_more() -> None:
     state = opened()
-    first = on_acknowledgement(state, answer(state, LADDER[1]))
+    first = judged(state, answer(state, LADDER[1]))
     assert first.state is not None
-    again = on_acknowledgement(first.state, answer(state, LADDER[2], number=1))
+    again = judged(first.state, answer(state, LADDER[2], number=1))
     assert (again.code, again.state, again.accepted) == (AckCode.ALREADY_ACKNOWLEDGED, first.state, True)
 
 
 def test_a_late_answer_counts_and_is_said_to_be_late() -> None:
     state = opened()
     late = answer(state, LADDER[0], at=state.event.respond_by + timedelta(seconds=1))
-    assert on_acknowledgement(state, late).in_time is False
+    assert judged(state, late).in_time is False
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_resolving_ends_the_escalation_and_gives_both_stagings(acknowledged: bool) -> None:
     state = opened()
     if acknowledged:
-        taken_up = on_acknowledgement(state, answer(state, LADDER[0])).state
+        taken_up = judged(state, answer(state, LADDER[0])).state
         assert taken_up is not None
         state = taken_up
-    outcome = on_acknowledgement(state, answer(state, LADDER[0], action="resolve", stage=StageClass.STAGE_2))
+    outcome = judged(state, answer(state, LADDER[0], action="resolve", stage=StageClass.STAGE_2))
     assert (outcome.code, outcome.state) == (AckCode.RESOLVED, None)
     assert (outcome.model_stage, outcome.true_stage) == (StageClass.STAGE_3, StageClass.STAGE_2)
     assert outcome.in_time is (None if acknowledged else True)
@@ -94,11 +94,11 @@ def test_resolving_ends_the_escalation_and_gives_both_stagings(acknowledged: boo
 
 def test_resolving_without_a_staging_says_nothing_about_the_model() -> None:
     state = opened()
-    outcome = on_acknowledgement(state, answer(state, LADDER[0], action="resolve"))
+    outcome = judged(state, answer(state, LADDER[0], action="resolve"))
     assert (outcome.code, outcome.model_stage, outcome.true_stage) == (AckCode.RESOLVED, None, None)
 
 
 def test_a_lower_role_cannot_resolve_what_was_raised_above_it() -> None:
     state = raised_to(2)
-    outcome = on_acknowledgement(state, answer(state, LADDER[1], action="resolve", stage=StageClass.NONE))
+    outcome = judged(state, answer(state, LADDER[1], action="resolve", stage=StageClass.NONE))
     assert (outcome.code, outcome.state, outcome.true_stage) == (AckCode.ROLE_TOO_LOW, state, None)

@@ -18,13 +18,13 @@ from streams.clinical.clock import (
 )
 from streams.clinical.escalations import OpenEscalation
 from tests.unit.clinical.cases import decision
-from tests.unit.clinical.escalations import LADDER, START, answer, grading, open_request, opened
+from tests.unit.clinical.escalations import LADDER, START, UNRESOLVED, answer, grading, judged, open_request, opened
 
 MINUTE = timedelta(minutes=1)
 
 
 def tick(state: OpenEscalation, after: timedelta) -> tuple[OpenEscalation, tuple[EscalationEvent, ...]]:
-    return on_tick(state, START + after, event_id=ids.escalation_event_id)
+    return on_tick(state, START + after, event_id=ids.escalation_event_id, unresolved=UNRESOLVED)
 
 
 def test_an_escalation_opens_at_level_0_with_everything_a_clinician_needs() -> None:
@@ -155,7 +155,29 @@ def test_a_system_error_climbs_a_ladder_of_its_own() -> None:
     assert raised.event.role == "clinical_supervisor"
 
 
-def test_an_acknowledged_escalation_is_never_due() -> None:
-    state = replace(opened(), acknowledged_at=START, acknowledged_role=LADDER[0])
-    assert tick(state, timedelta(days=30)) == (state, ())
-    assert answer(state, LADDER[0]).escalation_id == state.escalation_id
+def test_who_takes_it_up_has_their_time_and_then_the_role_above_is_asked() -> None:
+    within = timedelta(seconds=opened().resolve_within_s)
+    state = judged(opened(), answer(opened(), LADDER[1], at=START)).state
+    assert state is not None
+    assert state.resolve_by == START + within
+    assert tick(state, within - timedelta(microseconds=1)) == (state, ())
+    raised, events = tick(state, within)
+    (event,) = events
+    # The specialist took it up at level 0: it is asked of the role above the specialist, not of the specialist.
+    assert (event.level, event.role) == (2, LADDER[2])
+    assert event.reasons[-1] == UNRESOLVED
+    assert event.respond_by == event.raised_at + within
+    assert not raised.acknowledged
+    assert tick(raised, within) == (raised, ())
+    # It repeats at the same interval, and says its reason once.
+    again, (event,) = tick(raised, 2 * within)
+    assert (event.level, event.role, event.respond_by) == (3, LADDER[3], event.raised_at + within)
+    assert [reason.code for reason in event.reasons].count(UNRESOLVED.code) == 1
+    assert judged(again, answer(again, LADDER[3], at=event.raised_at, action="resolve")).state is None
+
+
+def test_an_escalation_is_not_put_off_by_taking_it_up_again() -> None:
+    first = judged(opened(), answer(opened(), LADDER[0], at=START)).state
+    assert first is not None
+    again = judged(first, answer(first, LADDER[2], at=START + timedelta(hours=3), number=1)).state
+    assert again == first

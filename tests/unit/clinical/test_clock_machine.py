@@ -7,6 +7,7 @@ reads its states back. A plain model beside it says what must have been publishe
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,12 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from schemas import ids
 from schemas.events import EscalationEvent, StageClass
-from streams.clinical.acknowledgements import AckCode, on_acknowledgement
+from streams.clinical.acknowledgements import AckCode
 from streams.clinical.clock import MergeCode, advance, due, merge, on_tick
 from streams.clinical.decision import Decision
 from streams.clinical.escalations import OpenEscalation
 from tests.unit.clinical.cases import decision
-from tests.unit.clinical.escalations import LADDER, START, answer, grading, open_request
+from tests.unit.clinical.escalations import LADDER, START, UNRESOLVED, answer, grading, judged, open_request
 
 DECISIONS: tuple[Decision, ...] = (
     decision("stage_1", 0.65),
@@ -72,12 +73,17 @@ class Clock(RuleBasedStateMachine):
         for _ in range(repeat):
             before = dict(self.states)
             for state in [state for state in before.values() if due(state, self.seen)]:
-                after, events = on_tick(state, self.seen, event_id=ids.escalation_event_id)
+                after, events = on_tick(state, self.seen, event_id=ids.escalation_event_id, unresolved=UNRESOLVED)
                 assert len(events) == 1
-                assert not state.acknowledged
-                assert state.event.respond_by <= self.seen
-                assert events[0].level == state.event.level + 1
-                assert events[0].respond_by == self.seen + timedelta(seconds=state.reescalate_every_s)
+                taker = state.acknowledged_role
+                assert state.next_due is not None
+                assert state.next_due <= self.seen
+                every = state.reescalate_every_s if taker is None else state.resolve_within_s
+                above = 0 if taker is None else LADDER.index(taker) + 1
+                assert events[0].level == max(state.event.level + 1, above)
+                assert (UNRESOLVED in events[0].reasons) >= (taker is not None)
+                assert events[0].respond_by == self.seen + timedelta(seconds=every)
+                assert not after.acknowledged
                 assert LADDER.index(events[0].role) == min(events[0].level, len(LADDER) - 1)
                 self.published += events
                 self.states[state.event.case_id, state.event.type] = after
@@ -90,7 +96,7 @@ class Clock(RuleBasedStateMachine):
         state = self.states[key]
         action = "resolve" if resolve else "acknowledge"
         stage = StageClass.STAGE_2 if resolve else None
-        outcome = on_acknowledgement(state, answer(state, role, at=self.now, action=action, stage=stage))
+        outcome = judged(state, answer(state, role, at=self.now, action=action, stage=stage))
         may = role in LADDER and LADDER.index(role) >= LADDER.index(state.event.role)
         assert outcome.accepted is may
         if not may:
@@ -100,7 +106,8 @@ class Clock(RuleBasedStateMachine):
             del self.states[key]
         else:
             assert outcome.state is not None
-            assert outcome.state.next_due is None
+            within = timedelta(seconds=state.resolve_within_s)
+            assert outcome.state.next_due == (state.resolve_by if state.acknowledged else self.now + within)
             self.states[key] = outcome.state
 
     @rule()
@@ -113,12 +120,17 @@ class Clock(RuleBasedStateMachine):
         assert len(set(published)) == len(published)
 
     @invariant()
-    def the_levels_of_an_escalation_are_published_without_a_gap(self) -> None:
+    def nobody_is_forgotten(self) -> None:
+        for state in getattr(self, "states", {}).values():
+            assert state.next_due is not None
+
+    @invariant()
+    def the_levels_of_an_escalation_only_rise(self) -> None:
         levels: dict[object, list[int]] = {}
         for event in getattr(self, "published", ()):
             levels.setdefault(event.escalation_id, []).append(event.level)
         for climbed in levels.values():
-            assert climbed == list(range(climbed[0], climbed[0] + len(climbed)))
+            assert all(before < after for before, after in pairwise(climbed))
 
     @invariant()
     def what_stands_open_is_what_was_published_last(self) -> None:

@@ -32,7 +32,10 @@ def test_a_state_reads_back_as_it_was(
     made = decide(packaged_policy(), [finding], context, lane=Lane.EMERGENCY)
     state = opened(made, at=START + timedelta(microseconds=micros))
     if acknowledged:
-        state = replace(state, acknowledged_at=START + timedelta(microseconds=micros), acknowledged_role=LADDER[1])
+        taken = START + timedelta(microseconds=micros)
+        state = replace(
+            state, acknowledged_at=taken, acknowledged_role=LADDER[1], resolve_by=taken + timedelta(hours=1)
+        )
     data = state.to_json()
     again = OpenEscalation.from_json(data)
     assert again == state
@@ -77,3 +80,10 @@ def test_a_state_of_a_newer_version_is_refused_by_name() -> None:
     plain = json.loads(opened().to_json()) | {"version": 2}
     with pytest.raises(EscalationStateError, match="version 2"):
         OpenEscalation.from_json(json.dumps(plain).encode())
+
+
+def test_what_was_taken_up_before_there_was_a_time_to_resolve_is_asked_again_after_a_day() -> None:
+    state = replace(opened(), acknowledged_at=START, acknowledged_role=LADDER[0], resolve_by=START)
+    old = json.loads(state.to_json())
+    del old["resolve_within_s"], old["resolve_by"]
+    assert OpenEscalation.from_json(json.dumps(old).encode()).next_due == START + timedelta(days=1)

@@ -569,10 +569,12 @@ def test_each_review_priority_has_its_times(given, priority: str, first_response
     assert given.review_priority is ReviewPriority(priority)
     spec = next(spec for spec in packaged_policy().priorities if spec.id is ReviewPriority(priority))
     assert spec.first_response_s == first_response
+    assert spec.resolve_within_s == {"emergency": 1, "urgent": 4, "high": 12, "medium": 24, "low": 72}[priority] * HOUR
     assert given.escalations
     for request in given.escalations:
         assert request.review_priority is ReviewPriority(priority)
         assert request.reescalate_every_s == reescalate_every
+        assert request.resolve_within_s == spec.resolve_within_s
         assert request.respond_within_s <= first_response
 
 

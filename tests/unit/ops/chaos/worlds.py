@@ -150,7 +150,9 @@ class World:
         """Nobody answers the case's first open escalation in time: it is raised."""
         demand, standing = next(item for item in self._standing.items() if item[0][0] == case.case_id)
         parent = next(seen for seen in self.seen if seen.event == standing.event)
-        raised, events = on_tick(standing, standing.event.respond_by, event_id=ids.escalation_event_id)
+        raised, events = on_tick(
+            standing, standing.event.respond_by, event_id=ids.escalation_event_id, unresolved=POLICY.unresolved
+        )
         record = self._put(topics.ESCALATIONS[demand[1]], events[0])
         self._raised(record, f"deadline_missed:{demand[1].value}:1", parent)
         self._standing[demand] = raised

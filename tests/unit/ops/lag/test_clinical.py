@@ -82,6 +82,26 @@ def test_a_more_pressing_demand_takes_the_place_of_the_standing_one() -> None:
     assert len(escalations) == 0
 
 
+def test_what_was_taken_up_and_not_resolved_waits_again_whichever_topic_is_read_first() -> None:
+    for event_first in (True, False):
+        escalations = Escalations()
+        escalations.raised(replace(ONE, level=0))
+        escalations.audited("acknowledgement", "acknowledged", ONE.escalation_id, 0)
+        assert len(escalations) == 0
+        escalations.raised(replace(ONE, level=0))
+        assert len(escalations) == 0, "the answer was read before its escalation"
+        if event_first:
+            escalations.raised(replace(ONE, level=2))
+        escalations.audited("escalation", "unresolved:emergency:2", None)
+        if not event_first:
+            escalations.raised(replace(ONE, level=2))
+        assert [each.level for each in escalations] == [2]
+        assert dict(escalations.unresolved) == {"emergency": 1}
+        escalations.audited("acknowledgement", "resolved", ONE.escalation_id, 2)
+        escalations.raised(replace(ONE, level=3))
+        assert len(escalations) == 0
+
+
 def test_missed_deadlines_are_counted_by_type_and_nothing_else_is() -> None:
     escalations = Escalations()
     for outcome in (

@@ -11,7 +11,7 @@ import pytest
 from schemas.events import AuditEntry, PipelineStage, StageClass
 from streams.clinical.ground_truth import GroundTruth, Relation, compare
 from streams.stages.escalation import state as escalation_state
-from streams.stages.escalation.state import ACKNOWLEDGED_FOR, CLOSED_FOR_S, EscalationState
+from streams.stages.escalation.state import CLOSED_FOR_S, EscalationState
 from tests.unit.clinical.escalations import START, opened
 
 MINUTE = timedelta(minutes=1)
@@ -38,34 +38,24 @@ def test_closed_escalations_are_bounded_in_number(monkeypatch: pytest.MonkeyPatc
     assert [state.was_closed(UUID(int=number)) for number in range(5)] == [False, False, True, True, True]
 
 
-def test_an_acknowledged_escalation_ends_a_month_after_its_deadline() -> None:
-    state = EscalationState()
-    escalation = opened()
-    state.put(replace(escalation, acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
-    end = escalation.event.respond_by + ACKNOWLEDGED_FOR
-    assert state.first_due() == end
-    assert state.expired(end - timedelta(seconds=1), 9) == []
-    assert [each.escalation.escalation_id for each in state.expired(end, 9)] == [escalation.escalation_id]
-
-
-def test_an_escalation_that_nobody_took_up_never_expires() -> None:
-    state = EscalationState()
-    state.put(opened(), "a" * 64)
-    assert state.expired(START + timedelta(days=10_000), 9) == []
-
-
 def test_the_longest_overdue_comes_first_and_one_that_was_taken_up_does_not() -> None:
     state = EscalationState()
     by_minute = {minutes: opened(at=START + minutes * MINUTE, case=minutes) for minutes in (5, 1, 3, 100, 2)}
     for each in by_minute.values():
         state.put(each, "a" * 64)
-    state.put(replace(by_minute[2], acknowledged_at=START, acknowledged_role="nurse_specialist"), "a" * 64)
+    later = START + timedelta(days=1)
+    taken_up = replace(by_minute[2], acknowledged_at=START, acknowledged_role="nurse_specialist", resolve_by=later)
+    state.put(taken_up, "a" * 64)
     now = START + 40 * MINUTE
     assert [each.escalation for each in state.due(now, 9)] == [by_minute[minutes] for minutes in (1, 3, 5)]
     assert [each.escalation for each in state.due(now, 2)] == [by_minute[minutes] for minutes in (1, 3)]
     state.remove(by_minute[3])
     assert [each.escalation for each in state.due(now, 2)] == [by_minute[minutes] for minutes in (1, 5)]
     assert state.counted.total() == len(state) == 4
+    state.remove(by_minute[1])
+    state.remove(by_minute[5])
+    state.remove(by_minute[100])
+    assert (state.first_due(), state.due(later, 9)[0].escalation) == (later, taken_up)
 
 
 @pytest.mark.parametrize(

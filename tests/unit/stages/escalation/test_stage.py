@@ -32,7 +32,7 @@ from streams.clinical.decision import Decision
 from streams.clinical.escalations import OpenEscalation
 from streams.runtime.records import Input, InputProblem, Result
 from streams.stages.escalation.stage import MAX_RAISED, EscalationStage, Joined
-from streams.stages.escalation.state import ACKNOWLEDGED_FOR, EscalationState
+from streams.stages.escalation.state import EscalationState
 from streams.stages.escalation.ticker import Ticker
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.policy.file import packaged_policy
@@ -267,12 +267,19 @@ def test_a_canary_is_published_and_asks_nobody() -> None:
     assert len(desk.state) == 0
 
 
-def test_what_was_acknowledged_and_never_resolved_leaves_the_state_after_a_month() -> None:
+def test_what_was_taken_up_and_not_resolved_is_asked_of_the_role_above_and_audited_as_such() -> None:
     desk = Desk()
     escalation = opened_in(desk)
-    desk.take(answer(escalation, LADDER[0]))
-    assert outcomes(desk.tick(START + timedelta(days=1) + ACKNOWLEDGED_FOR)) == ["expired:human_review"]
-    assert len(desk.state) == 0
+    (note,) = desk.take(answer(escalation, LADDER[1]), at=START).notes
+    by = START + timedelta(seconds=escalation.resolve_within_s)
+    assert (note.attributes["level"], note.attributes["resolve_by"]) == ("0", by.isoformat(timespec="milliseconds"))
+    assert desk.restored().first_due() == by
+    result = desk.tick(by)
+    assert outcomes(result) == ["unresolved:human_review:2"]
+    (event,) = published(result)
+    assert event.role == LADDER[2]
+    assert desk.tick(by) == Result()
+    assert len(desk.restored()) == 1
 
 
 @pytest.mark.parametrize(
