@@ -82,11 +82,20 @@ def test_an_unanswered_emergency_climbs_the_ladder_and_an_answer_stops_it(clock:
 
     code, told = answered(clock, asked, "--role", "clinical_supervisor")
     assert (code, told["code"]) == (0, "acknowledged")
-    clock.tick(asked.case_id, event.respond_by + timedelta(days=1))
+    clock.tick(asked.case_id, event.respond_by + timedelta(minutes=10))
     assert len(clock.all_escalated(asked.case_id)) == 6
     _, listed = run(clock, "reviews", "--json")
     (mine,) = (each for each in json.loads(listed)["reviews"] if each["case_id"] == str(asked.case_id))
     assert (mine["acknowledged_role"], mine["overdue"]) == ("clinical_supervisor", False)
+
+    # Acknowledged is not forgotten: an hour to resolve an emergency, and then it is asked again.
+    clock.tick(asked.case_id, event.respond_by + timedelta(hours=2))
+    again = clock.escalated(asked.case_id, 7)[-1].event
+    assert (again.level, again.role, again.reasons[-1].code) == (6, "clinical_supervisor", "unresolved")
+    _, listed = run(clock, "reviews", "--overdue", "--json")
+    (mine,) = (each for each in json.loads(listed)["reviews"] if each["case_id"] == str(asked.case_id))
+    assert (mine["acknowledged_role"], mine["level"]) == (None, 6)
+    assert clock.outcomes(asked.case_id).count("unresolved:emergency:6") == 1
 
     code, told = answered(clock, asked, "--role", "clinical_supervisor", "--resolve", "--stage", "stage_3")
     assert (code, told["code"]) == (0, "resolved")
@@ -99,13 +108,13 @@ def test_an_unanswered_emergency_climbs_the_ladder_and_an_answer_stops_it(clock:
 
     # Its grading comes again, after everything, also to a worker that has only the state topic to know it from.
     clock.grade(asked)
-    assert len(clock.all_escalated(asked.case_id)) == 6
+    assert len(clock.all_escalated(asked.case_id)) == 7
     clock.kill_workers()
     clock.start_worker()
     clock.grade(asked)
     barrier = clock.grade(emergency())
     clock.escalated(barrier.case_id, 1)
-    assert len(clock.all_escalated(asked.case_id)) == 6
+    assert len(clock.all_escalated(asked.case_id)) == 7
 
 
 def test_a_second_grading_merges_or_takes_the_place_of_the_first(clock: Clocked) -> None:
