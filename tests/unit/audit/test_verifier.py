@@ -306,7 +306,8 @@ def test_an_erased_case_leaves_traces_that_are_no_findings_but_excuses_nothing_l
     chain.entry("control", marker, None, ERASED, topic=topics.AUDIT)
     found = report(chain)
     assert found.clean
-    assert (found.erased, found.erased_cases) == (5, 1)
+    left = [record for record in chain.records if record.case_id == erased.bytes]
+    assert (found.erased, found.erased_cases) == (len(left), 1)
     chain.record(HUMAN, erased, UUID(int=7))
     assert kinds(chain) == {Kind.FOREIGN}
 
