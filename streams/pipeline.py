@@ -69,8 +69,6 @@ class StageDeclaration:
     settles: Entries = field(default_factory=lambda: _NONE)
     #: Topics to which it may send a record again, unchanged, for another partition.
     forwards: tuple[str, ...] = ()
-    #: False: nothing but what expires within days, as marks of events seen.
-    keeps_state: bool = False
     #: Whether it gives way to everything else on the machine.
     background: bool = False
     #: Environment variable without which it does not run; None: it always does.
@@ -144,7 +142,6 @@ STAGES: tuple[StageDeclaration, ...] = (
         # A demand merged into an open one; of earlier versions, an escalation that expired.
         settles={GRADINGS: PipelineStage.ESCALATION},
         forwards=(ACKNOWLEDGEMENTS,),
-        keeps_state=True,
     ),
     StageDeclaration(
         name="notification",

@@ -51,8 +51,6 @@ DAY_MS = 24 * HOUR_MS
 CLINICAL_RETENTION_MS = 90 * DAY_MS
 #: A tick is worth nothing once a newer one is there; an hour is left for a look at what happened.
 TICK_RETENTION_MS = HOUR_MS
-#: The runtime looks back seven days for events seen before (streams/runtime/state.py); older marks are waste.
-SEEN_RETENTION_MS = 8 * DAY_MS
 #: A broker holds this limit against a whole batch. It is Kafka's own default: librdkafka fills batches to 1,000,000
 #: bytes, and with a smaller limit a burst from a producer that knows nothing of us would be refused.
 MAX_BATCH_BYTES = 1_048_588
@@ -71,7 +69,8 @@ _DURABLE = {
 }
 _EVENTS = {**_DURABLE, "max.message.bytes": str(MAX_BATCH_BYTES)}
 #: Restoring reads the whole topic at every assignment: compact early, in small segments (the active one is never
-#: compacted), to keep it short.
+#: compacted), to keep it short. Nothing is deleted by time: how far a stage has read must outlive any idle spell; the
+#: stage itself removes marks of events seen (streams/runtime/state.py).
 _STATE = {
     **_EVENTS,
     "cleanup.policy": "compact",
@@ -136,15 +135,12 @@ def _escalations(type: EscalationType, purpose: str) -> Topic:
 
 def state_topic(stage: StageDeclaration) -> Topic:
     """The topic of a stage's state."""
-    config = _STATE
-    if not stage.keeps_state:
-        config = {**_STATE, "cleanup.policy": "compact,delete", "retention.ms": str(SEEN_RETENTION_MS)}
     return Topic(
         name=stage.state_topic,
         purpose=f"State of the {stage.name} stage, restored at every assignment",
         record=None,
         flow=Flow.WITHIN,
-        config=config,
+        config=_STATE,
         key="one byte for the kind of entry, then the entry's own key",
     )
 

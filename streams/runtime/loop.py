@@ -27,6 +27,7 @@ from streams.runtime.encoding import ResultEncoder
 from streams.runtime.latency import Latencies
 from streams.runtime.outbox import Batch, Outbox
 from streams.runtime.records import AuditNote, EventT, Input, InputProblem, Outgoing, Result, StateChange, StateT
+from streams.runtime.seen import CONTENT_BYTES, Seen
 from streams.runtime.stage import Stage, failure
 from streams.runtime.state import PartitionState
 from streams.topics import DEAD_LETTERS
@@ -144,12 +145,12 @@ class StageLoop(Generic[EventT, StateT]):
         if not self._stage.deduplicates:
             return False
         event_id = _event_id(item.event)
-        if item.state.saw(event_id):
+        if item.state.saw(event_id, _content(item)) is not Seen.NEW:
             metrics.DUPLICATES.labels(self._stage.name).inc()
             item.result = Result()
             return True
         # Marked at once, so that a second copy in the same batch is seen too; the change is written with the records.
-        item.state.mark_seen(event_id, int(time.time()))
+        item.state.mark_seen(event_id, _content(item), int(time.time()))
         return False
 
     async def _handle(self, items: Sequence[_Item[EventT, StateT]]) -> None:
@@ -184,8 +185,9 @@ class StageLoop(Generic[EventT, StateT]):
     def _seen_record(self, item: _Item[EventT, StateT], result: Result) -> list[Outgoing]:
         if not self._stage.deduplicates or not (result.outputs or result.notes or result.state):
             return []
-        change = item.state.mark_seen(_event_id(item.event), int(time.time()))
-        return [self.encoder.state_record(change, item.raw.partition)]
+        now_s = int(time.time())
+        changes = [item.state.mark_seen(_event_id(item.event), _content(item), now_s), *item.state.drop_outlived(now_s)]
+        return [self.encoder.state_record(change, item.raw.partition) for change in changes]
 
     def _quarantined(self, item: _Item[EventT, StateT], problem: InputProblem) -> list[Outgoing]:
         """The dead letter, its audit entry, and what asks a person to look. If even this fails, the process ends."""
@@ -233,6 +235,11 @@ def _input(item: _Item[EventT, StateT]) -> Input[EventT, StateT]:
 def _event_id(event: Record | None) -> UUID:
     # A stage that leaves out duplicates reads only events that have an id.
     return cast(CaseRecord, event).event_id
+
+
+def _content(item: _Item[EventT, StateT]) -> bytes:
+    """What an event's mark keeps of its content: the beginning of its record's hash."""
+    return bytes.fromhex(item.hash[: 2 * CONTENT_BYTES])
 
 
 def _is_urgent(event: Record) -> bool:

@@ -18,6 +18,7 @@ from schemas.events import AuditEntry, CaseEvent, PipelineStage
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Outbox
 from streams.runtime.records import Input, InputProblem, Outgoing, Result, StateChange
+from streams.runtime.seen import Seen
 from streams.runtime.stage import Later, NoState
 from streams.runtime.state import PartitionState
 from tests.counting import OUT, CountingStage, Counts, case
@@ -262,7 +263,7 @@ def test_a_problem_that_comes_later_is_a_dead_letter_and_its_event_may_come_agai
     assert batch.records[0].topic == "vigia.dead-letters"
     changed = {record.key: record.value for record in batch.records if record.topic == stage.state_topic}
     assert changed == {b"owed": None, seen_key: None}
-    assert not bench.states[PARTITION].saw(event.event_id)
+    assert bench.states[PARTITION].saw(event.event_id, bytes(8)) is Seen.NEW
 
 
 def test_a_result_for_a_partition_that_went_is_left_to_its_next_owner() -> None:

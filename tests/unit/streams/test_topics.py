@@ -6,9 +6,7 @@ import pytest
 
 from schemas.events import EscalationEvent, EscalationType, Lane
 from streams import topics
-from streams.pipeline import StageDeclaration
-from streams.runtime.state import SEEN_FOR_S
-from streams.topics import ALL, BY_NAME, Flow, min_insync_replicas, state_topic
+from streams.topics import ALL, BY_NAME, Flow, min_insync_replicas
 
 
 def test_every_topic_is_declared_once() -> None:
@@ -47,14 +45,10 @@ def test_the_broker_stamps_every_record(topic: topics.Topic) -> None:
     assert topic.config["message.timestamp.type"] == "LogAppendTime"
 
 
-def test_marks_of_events_seen_outlive_the_time_for_which_they_count() -> None:
-    topic = state_topic(StageDeclaration(name="any", package="any", reads=()))
+@pytest.mark.parametrize("topic", [t for t in ALL if t.name.endswith(".state")], ids=lambda topic: topic.name)
+def test_nothing_of_a_state_topic_is_deleted_by_time(topic: topics.Topic) -> None:
     assert topic.compacted
-    assert (topic.retention_ms or 0) > SEEN_FOR_S * 1000
-
-
-def test_open_escalations_are_never_deleted_from_the_state() -> None:
-    assert BY_NAME["vigia.escalation.state"].retention_ms is None
+    assert topic.retention_ms is None
 
 
 def test_a_dead_letter_holds_any_record_of_another_topic_and_its_own_headers() -> None:
