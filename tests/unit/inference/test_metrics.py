@@ -14,7 +14,6 @@ from inference.evaluation.judging import JudgedPicture
 from inference.evaluation.summary import summarise_foreign, summarise_wounds, verdicts
 from inference.findings import CLASSES
 from inference.synthetic.corpus import FOREIGN
-from inference.training.losses import cost_matrix
 
 NONE, ONE, TWO, THREE, FOUR, UNSTAGEABLE, DTPI = range(7)
 
@@ -83,6 +82,8 @@ def test_bootstrap_of_a_constant_is_that_constant() -> None:
 
 
 def test_calling_an_injury_milder_costs_more_than_the_reverse() -> None:
+    from inference.training.losses import cost_matrix  # brings TensorFlow along
+
     cost = cost_matrix()
     assert (np.diag(cost) == 0).all()
     for mild, severe in ((NONE, ONE), (ONE, TWO), (TWO, THREE), (THREE, FOUR), (DTPI, FOUR)):

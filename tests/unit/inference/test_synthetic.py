@@ -21,8 +21,8 @@ OPEN = ("stage_3", "stage_4", "unstageable")
 SAMPLE = range(24)
 
 
-def made(stage: str, index: int, **options: object) -> Picture:
-    return picture(5, index, stage=stage, **options)  # type: ignore[arg-type]
+def made(stage: str, index: int, *, size: int = 128, **options: object) -> Picture:
+    return picture(5, index, stage=stage, size=size, **options)  # type: ignore[arg-type]
 
 
 def around(each: Picture) -> np.ndarray:
@@ -66,18 +66,18 @@ def test_any_seven_in_a_row_hold_every_class() -> None:
 @pytest.mark.parametrize("stage", INTACT)
 def test_intact_classes_expose_no_wound_bed(stage: str) -> None:
     for index in SAMPLE:
-        each = made(stage, index, size=128)
+        each = made(stage, index)
         assert each.bed.max() == 0, each.variant
         assert not each.tissue
 
 
 def test_healthy_skin_has_no_lesion() -> None:
-    assert all(made("none", index, size=128).lesion.max() == 0 for index in SAMPLE)
+    assert all(made("none", index).lesion.max() == 0 for index in SAMPLE)
 
 
 @pytest.mark.parametrize("stage", [name for name in CLASSES if name != "none"])
 def test_every_injury_is_in_the_picture(stage: str) -> None:
-    shares = [float(made(stage, index, size=128).lesion.mean()) for index in SAMPLE]
+    shares = [float(made(stage, index).lesion.mean()) for index in SAMPLE]
     assert min(shares) > 0.003
     assert 0.03 < np.median(shares) < 0.5
 
@@ -130,7 +130,7 @@ def test_deep_tissue_injury_is_darker_than_stage_1_on_the_same_skin() -> None:
 def test_stage_2_is_shallow_without_slough_or_a_blister() -> None:
     variants = set()
     for index in range(40):
-        each = made("stage_2", index, size=128)
+        each = made("stage_2", index)
         variants.add(each.variant)
         assert tissue_share(each, "fat", "muscle", "bone", "tendon", "eschar") == 0
         assert tissue_share(each, "slough") < 0.22

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from inference import versions as registry
 from inference.findings import Finding
 from inference.predictor import Predictor
+from inference.synthetic import corpus as rendering
 from inference.synthetic.corpus import FOREIGN, Corpus, Series, join, render
 from inference.synthetic.dataset import write
 from inference.synthetic.generator import picture
@@ -25,8 +26,9 @@ def corpus(seed: int, count: int) -> Corpus:
     return join([wounds, render(Series(kind="foreign", seed=seed, count=count // 5), 144)])
 
 
-def test_rendering_does_not_depend_on_the_number_of_processes() -> None:
-    series = Series(kind="ordinary", seed=8, count=70)
+def test_rendering_does_not_depend_on_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "_CHUNK", 4)
+    series = Series(kind="ordinary", seed=8, count=14)
     one, two = render(series, 64), render(series, 64, processes=2)
     assert np.array_equal(one.pixels, two.pixels)
     assert one.tags == two.tags
@@ -44,8 +46,8 @@ def test_a_corpus_survives_its_file(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_weights() -> None:
     from inference.training.fit import SMALL, fit
 
-    train, validation = corpus(10, 70), corpus(11, 21)
-    first, second = (fit(train, validation, replace(SMALL, epochs=1)).get_weights() for _ in range(2))
+    train, validation = corpus(10, 14), corpus(11, 7)
+    first, second = (fit(train, validation, replace(SMALL, epochs=1, batch=8)).get_weights() for _ in range(2))
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, second, strict=True))
 
 
@@ -63,9 +65,9 @@ def test_augmentation_keeps_shape_and_type_and_depends_on_its_seed_alone() -> No
 
 
 def test_a_folder_of_own_pictures_becomes_a_promoted_model(tmp_path: Path) -> None:
-    """The walk of docs/model.md with 7 × 30 pictures: fine-tuned from the shipped version, it keeps what that knew."""
+    """The walk of docs/model.md with 7 × 15 pictures: fine-tuned from the shipped version, it keeps what that knew."""
     pictures, models = tmp_path / "pictures", tmp_path / "models"
-    write(pictures, count=210, seed=77)
+    write(pictures, count=105, seed=77, size=160)
     runner = CliRunner()
     shipped = registry.active()
     arguments = [
@@ -88,10 +90,10 @@ def test_a_folder_of_own_pictures_becomes_a_promoted_model(tmp_path: Path) -> No
     assert "pictures supplied by the operator" in card
     assert "CD-" not in card
     settings = json.loads((models / version / "model.json").read_text(encoding="utf-8"))
-    assert settings["training"]["origin"]["patients"] == 210
+    assert settings["training"]["origin"]["patients"] == 105
     assert settings["training"]["started_from"] == shipped
     measured = json.loads((models / version / "evaluation.json").read_text(encoding="utf-8"))["sets"]["ordinary"]
-    assert measured["pictures"] == 42
+    assert measured["pictures"] == 21
     assert measured["accuracy"]["value"] > 0.8
 
     assert runner.invoke(command, ["promote", version, "--model-dir", str(models)]).exit_code == 0

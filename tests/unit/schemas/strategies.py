@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ R = TypeVar("R", bound=Record)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(9998, 12, 31)).map(lambda moment: moment.replace(tzinfo=UTC))
 
 
+@cache
 def events(record: type[R]) -> st.SearchStrategy[R]:
     """Any valid instance of `record`."""
     fields = {name: values(plan) for name, plan in record.__avro__.fields.items()}

@@ -15,7 +15,10 @@ from tests.unit.ops.monitoring.promql import metric_names
 
 ROOT = Path(__file__).parents[4]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
-ALERTS = [rule for rule in rules() if rule.alert]
+RULES = list(rules())
+TESTS = set(rule_tests())
+KNOWN = known_names()
+ALERTS = [rule for rule in RULES if rule.alert]
 promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed (apt install prometheus)"
 )
@@ -36,12 +39,12 @@ def test_the_runbook_speaks_of_no_alert_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_an_alert_is_tested_firing_and_not_firing(alert) -> None:
-    assert {fires for name, fires in rule_tests() if name == alert.name} == {True, False}
+    assert {fires for name, fires in TESTS if name == alert.name} == {True, False}
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_asks_for_metrics_that_exist(rule) -> None:
-    assert metric_names(rule.expr) <= known_names()
+    assert metric_names(rule.expr) <= KNOWN
 
 
 @promtool
