@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ops.embedded.heartbeat import Heartbeats
 from ops.embedded.process import ChildProcess
 from ops.system.programs import WORKERS, Program
 from ops.system.supervisor import ProcessState, Supervisor
@@ -41,6 +42,7 @@ class Workers:
                 env=self._environment,
                 grace_s=WORKER_GRACE_S,
                 background=program.background,
+                heartbeats=Heartbeats(),
             )
             self._running[name] = program, child, Supervisor([child], self._tell).start()
             return name

@@ -16,8 +16,12 @@ from ops.monitoring.targets import write_target
 from ops.system import logs, stopping
 from ops.system.context import load_settings
 from schemas.events import Lane
+from streams.liveness import Heart
 
 logger = logging.getLogger("vigia.canary")
+
+#: Publishing waits for the broker, the registry and the picture store, each with a patience of its own.
+STALL_S = 60.0
 
 
 @click.command("canary")
@@ -55,11 +59,13 @@ def command(
                 _fly_once(canary, Lane(lane), as_json)
                 return
             stopped = threading.Event()
-            with Endpoint(host, port) as endpoint, stopping.calling(stopped.set):
+            heart = Heart(stall_s=STALL_S)
+            with Endpoint(host, port, health=heart.check) as endpoint, stopping.calling(stopped.set):
                 click.echo(f"http://{endpoint.address}/metrics")
                 if metrics_target is not None:
                     write_target(metrics_target, endpoint.address, {"job": "vigia-canary"})
-                canary.run(stopped.is_set, logger.warning)
+                canary.run(stopped.is_set, logger.warning, heart.beat)
+            heart.stop()
     except KafkaException as error:
         raise click.ClickException(f"the broker did not answer: {error.args[0].str()}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from ops.system import logs, stopping
 from ops.system.connect import broker_address
 from ops.system.context import load_settings
 from ops.system.programs import expected_groups
+from streams.liveness import Heart
 
 
 @click.command("lag-exporter")
@@ -47,16 +49,20 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     with ExitStack() as stack:
-        lag = LagExporter(monitor)
+        heart = Heart("lag", *(["clinical"] if registry_url is not None else []))
+        stack.callback(heart.stop)
+        lag = LagExporter(monitor, partial(heart.beat, "lag"))
         registry.register(lag)
         lag.start()
         stack.callback(lag.stop)
         if registry_url is not None:
-            waiting = ClinicalExporter(ClinicalMonitor(address, registry_url), lambda: lag.view)
+            waiting = ClinicalExporter(
+                ClinicalMonitor(address, registry_url), lambda: lag.view, partial(heart.beat, "clinical")
+            )
             registry.register(waiting)
             waiting.start()
             stack.callback(waiting.stop)
-        endpoint = stack.enter_context(Endpoint(host, port, registry=registry))
+        endpoint = stack.enter_context(Endpoint(host, port, registry=registry, health=heart.check))
         click.echo(f"http://{endpoint.address}/metrics")
         if metrics_target is not None:
             write_target(metrics_target, endpoint.address, {"job": "vigia-lag-exporter"})

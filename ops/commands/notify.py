@@ -33,5 +33,6 @@ def command(targets: Path, metrics_port: int) -> None:
     serde = Serde(settings.schema_registry_url)
     stage = build_stage(declaration("notification"), settings, serde)
     serde.warm_up(topics.RECORDS)
-    Endpoint("127.0.0.1", metrics_port)
-    leave(serve(StageApp(stage, serde, settings.bootstrap_servers)))
+    app = StageApp(stage, serde, settings.bootstrap_servers)
+    Endpoint("127.0.0.1", metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
+    leave(serve(app))

@@ -50,11 +50,12 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     serde = Serde(settings.schema_registry_url)
     built = build_stage(declared, settings, serde)
     serde.warm_up(topics.RECORDS)
-    endpoint = Endpoint(metrics_host, metrics_port)
+    app = StageApp(built, serde, settings.bootstrap_servers)
+    endpoint = Endpoint(metrics_host, metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
     logger.info("%s: metrics on http://%s/metrics", built.name, endpoint.address)
     if metrics_target is not None:
         _write_target(metrics_target, endpoint.address, built.name)
-    leave(serve(StageApp(built, serde, settings.bootstrap_servers)))
+    leave(serve(app))
 
 
 def _write_target(path: Path, address: str, stage: str) -> None:

@@ -1,7 +1,7 @@
-"""Health of a container: `python -m ops.compose.healthcheck http://127.0.0.1:9108/metrics` exits 0 when it is well.
+"""Health of a container: `python -m ops.compose.healthcheck http://127.0.0.1:9108/healthz` exits 0 when it is well.
 
-Well is a program that answers. A worker that holds no partition is well too: with more workers than partitions, one
-waits as a spare; and that a worker makes no progress is what lag tells, from outside.
+Well is a program that moves (`streams.liveness`); one that does not ends itself after half a minute, and Docker starts
+it again. A worker that holds no partition is well too: with more workers than partitions, one waits as a spare.
 """
 
 from __future__ import annotations

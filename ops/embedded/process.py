@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ops.embedded import guard
 from ops.embedded.errors import EmbeddedError
+from ops.embedded.heartbeat import Heartbeats
 
 #: Seconds that a child gets to end by itself after SIGTERM: a broker closes its logs in well under one.
 STOP_GRACE_S = 10.0
@@ -26,6 +27,7 @@ class ChildProcess:
     A `background` child leaves the processor, the disk and, should it run out, the memory to everything else.
     A child that `listens` is `vigia`: it starts with signals blocked and lets them through once it can handle them, so
     that none is too early for it.
+    A child with `heartbeats` gives signs of life (`streams.liveness`); `silent_for_s` tells when they stay away.
     """
 
     def __init__(
@@ -39,11 +41,15 @@ class ChildProcess:
         grace_s: float = STOP_GRACE_S,
         background: bool = False,
         listens: bool = False,
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self.name = name
         self.log = log
         self._command = [str(part) for part in command]
         self._env = None if env is None else dict(env)
+        self._heartbeats = heartbeats
+        if heartbeats is not None:
+            self._env = {**(os.environ if env is None else env), "NOTIFY_SOCKET": heartbeats.address}
         self._cwd = cwd
         self._orders = (str(grace_s), "background" if background else "normal", "blocked" if listens else "open")
         self._guard: subprocess.Popen[bytes] | None = None
@@ -69,12 +75,18 @@ class ChildProcess:
         # Negative: the guard itself was killed by that signal, and the child with it.
         return 128 - code if code is not None and code < 0 else code
 
+    def silent_for_s(self) -> float | None:
+        """Seconds without a sign of life where these are too many; None while it lives, or if it gives none."""
+        return None if self._heartbeats is None else self._heartbeats.silent_for_s()
+
     def start(self) -> None:
         """Start the child; its output is appended to the log."""
         if self.running:
             raise EmbeddedError(f"{self.name} is already running")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._rotate_log()
+        if self._heartbeats is not None:
+            self._heartbeats.started()
         head = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._orders)
         with self.log.open("ab") as log:
             self._log_start = log.tell()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -42,8 +42,10 @@ class _Counts:
 class LagExporter(Collector):
     """Register it with a prometheus-client registry, and `start` it."""
 
-    def __init__(self, monitor: LagMonitor) -> None:
+    def __init__(self, monitor: LagMonitor, alive: Callable[[], None] = lambda: None) -> None:
+        """`alive` is called whenever the refreshing thread moves."""
         self._monitor = monitor
+        self._alive = alive
         self._figures: LagFigures | None = None
         self._counts = _Counts()
         self._stop = threading.Event()
@@ -93,6 +95,7 @@ class LagExporter(Collector):
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._alive()
             until = time.monotonic() + EVERY_S
             self._refresh()
             if self._figures is None:

@@ -121,11 +121,17 @@ class Canary:
         self._producer.close()
         self._consumer.close()
 
-    def run(self, stopped: Callable[[], bool], tell: Callable[[str], None]) -> None:
-        """One case of each lane in turn, until `stopped()`; `tell` gets a line for each that is refused or lost."""
+    def run(
+        self, stopped: Callable[[], bool], tell: Callable[[str], None], alive: Callable[[], None] = lambda: None
+    ) -> None:
+        """One case of each lane in turn, until `stopped()`; `tell` gets a line for each that is refused or lost.
+
+        `alive` is called as long as it moves.
+        """
         lanes = (Lane.EMERGENCY, Lane.ROUTINE)
         due, count = time.monotonic(), 0
         while not stopped():
+            alive()
             if time.monotonic() >= due:
                 due += self._every_s
                 self.publish(lanes[count % len(lanes)], tell)

@@ -1,10 +1,15 @@
-"""Keeps processes running: restarts one that ends, at first at once, then with growing delays if it keeps ending."""
+"""Keeps processes running: restarts one that ends, at first at once, then with growing delays if it keeps ending.
+
+One that gives no sign of life is ended first (`ops.embedded.heartbeat`).
+"""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -146,6 +151,11 @@ class Supervisor:
                 f"{entry.child.name} ended with exit code {entry.exit_code} after {lived:.0f} s; "
                 f"starting again in {delay:.1f} s; its log is {entry.child.log}"
             )
+        elif entry.state is ProcessState.RUNNING and (silence := entry.child.silent_for_s()) is not None:
+            # It may be stopped, or swapped out, or in a loop in C: nothing less than this reaches it.
+            self._tell(f"{entry.child.name} gave no sign of life for {silence:.0f} s: ending it")
+            with suppress(OSError, EmbeddedError):
+                entry.child.signal(signal.SIGKILL)
         elif entry.state is ProcessState.WAITING and time.monotonic() >= entry.due:
             entry.restarts += 1
             self._launch(entry)

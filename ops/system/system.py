@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from ops.embedded import EmbeddedError, EmbeddedKafka, EmbeddedRegistry
+from ops.embedded.heartbeat import Heartbeats
 from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
 from ops.system.context import holding, write_run_file
@@ -223,6 +224,7 @@ class System:
             grace_s=WORKER_GRACE_S,
             background=program.background,
             listens=True,
+            heartbeats=Heartbeats(),
         )
 
 

@@ -22,6 +22,7 @@ from streams.runtime.decoding import Codec
 from streams.runtime.hanging import end_open, find_hanging
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
+from streams.runtime.pulse import Pulse
 from streams.runtime.stage import AnyStage
 from streams.runtime.state import PartitionState, restore_partitions
 from streams.runtime.transactions import TransactionalProducer, Transactions
@@ -71,6 +72,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.bootstrap_servers = bootstrap_servers
         self.states: dict[int, PartitionState[Any]] = {}
         self.outbox = Outbox()
+        self.pulse = Pulse(self)
         #: What Faust's transaction manager hands its calls to.
         self.transactions = Transactions(
             self.outbox,
@@ -132,6 +134,12 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.stage_loop.encoder.partition_count = count
         CopartitionedAssignor.partition_count = count
 
+    def unread(self) -> tuple[dict[Any, int], bool]:
+        """Where the stage reads, and whether records wait behind that; see `Consumer.unread`."""
+        # Not `self.consumer`: asking for it makes it.
+        consumer = self._consumer
+        return ({}, False) if consumer is None else consumer.unread()
+
     async def _work(self, stream: Any) -> None:
         batches: AsyncIterator[list[Any]] = stream.take_events(self.stage.max_batch, within=self.stage.within_s)
         async for events in batches:
@@ -140,7 +148,8 @@ class StageApp(faust.App):  # type: ignore[misc]
             if self.crashed:
                 return
             try:
-                await self.stage_loop.process([event.message for event in events])
+                with self.pulse.batch():
+                    await self.stage_loop.process([event.message for event in events])
             except Exception as error:
                 self.outbox.close()
                 logger.error("%s cannot go on: %s", self.stage.name, type(error).__name__)

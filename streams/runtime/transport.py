@@ -61,6 +61,22 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def unread(self) -> tuple[dict[TP, int], bool]:
+        """Where it reads, per partition, and whether records that may be read wait behind that anywhere.
+
+        Nothing waits while partitions move: what lies there then waits for the group.
+        """
+        client = self._thread._consumer
+        subscription = None if client is None else client._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None or not assignment.active or not self.flow_active:
+            return {}, False
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps}
+        positions = {
+            tp: state.position for tp, state in states.items() if state is not None and state.has_valid_position
+        }
+        return positions, any((states[tp].lso or 0) > position for tp, position in positions.items())
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to the committed offsets; where nothing is committed yet, to the beginning.
 
@@ -83,11 +99,13 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Partitions go; Faust has waited for what was in flight."""
+        self.app.pulse.taken_over = False
         await self._transactions.release()
 
     async def on_rebalance(self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP]) -> None:
         """Partitions come; Faust reads the committed offsets after this returns."""
         await self._transactions.take_over({tp.partition for tp in assigned}, self.app.consumer_generation_id)
+        self.app.pulse.taken_over = True
 
     async def commit(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         """Faust's trigger. What is committed is what the outbox saw completed, whatever Faust computed."""

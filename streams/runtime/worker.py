@@ -72,6 +72,14 @@ async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None =
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
+    beating = asyncio.ensure_future(app.pulse.beating())
+    try:
+        await _run(app, stop, on_ready)
+    finally:
+        beating.cancel()
+
+
+async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaitable[None]] | None) -> None:
     if not await _broker_ready(app, stop):
         return
     lateness = asyncio.ensure_future(watch_lateness(app.stage.name))

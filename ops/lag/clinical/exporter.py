@@ -137,7 +137,14 @@ CLINICAL_FAMILIES: tuple[Family, ...] = (*(family for family, _ in CLINICAL), CL
 class ClinicalExporter(Collector):
     """Register it with a prometheus-client registry, and `start` it."""
 
-    def __init__(self, monitor: ClinicalMonitor, newest_view: Callable[[], BrokerView | None]) -> None:
+    def __init__(
+        self,
+        monitor: ClinicalMonitor,
+        newest_view: Callable[[], BrokerView | None],
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`alive` is called whenever the refreshing thread moves."""
+        self._alive = alive
         self._monitor = monitor
         self._newest_view = newest_view
         self._figures: ClinicalFigures | None = None
@@ -176,6 +183,7 @@ class ClinicalExporter(Collector):
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):
+            self._alive()
             view = self._newest_view()
             if view is None:
                 self._figures = None

@@ -153,7 +153,7 @@ def test_prometheus_scrapes_every_program_under_its_name_and_port() -> None:
         command = service["command"]
         port = next(port for flag, port in pairwise(command) if flag in ("--port", "--metrics-port"))
         served.add((name, port, "vigia-worker" if command[0] == "worker" else f"vigia-{name}"))
-        assert f"http://127.0.0.1:{port}/metrics" in service["healthcheck"]["test"]
+        assert f"http://127.0.0.1:{port}/healthz" in service["healthcheck"]["test"]
         assert "monitoring" in service["networks"]
     assert scraped == served
 

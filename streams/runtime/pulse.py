@@ -1,0 +1,78 @@
+"""The signs of life of a worker: its event loop runs, its stage ends each batch, and what waits is taken up."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from streams.liveness import BEAT_S, EXIT_STALLED, STALL_S, STDERR, Heart, Progress
+
+if TYPE_CHECKING:
+    from streams.runtime.app import StageApp
+
+logger = logging.getLogger(__name__)
+
+#: A batch may wait for what is away as long as its stage is patient, and needs some time of its own.
+OWN_WORK_S = 15.0
+#: Records that wait while nothing is taken up may wait for a broker that is paused or restarts.
+UNTAKEN_S = 2 * STALL_S
+
+
+class Pulse:
+    """Watches one worker; `beating` runs beside it."""
+
+    def __init__(self, app: StageApp) -> None:
+        self._app = app
+        self.heart = Heart("event loop")
+        #: Whether the group has dealt, and what it dealt was taken over.
+        self.taken_over = False
+        self._progress = Progress(max(STALL_S, app.stage.patience_s + OWN_WORK_S), UNTAKEN_S)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Around the work on one batch."""
+        self._progress.begin(time.monotonic())
+        try:
+            yield
+        finally:
+            self._progress.end(time.monotonic())
+
+    async def beating(self) -> None:
+        """Beat while all moves; end the process when the stage does not. Runs until cancelled."""
+        try:
+            while True:
+                now = time.monotonic()
+                positions, waiting = self._app.unread()
+                self._progress.saw(positions, waiting, now)
+                stalled = self._progress.stalled(now)
+                if stalled is not None:
+                    self._end(stalled)
+                self.heart.beat("event loop")
+                await asyncio.sleep(BEAT_S)
+        finally:
+            self.heart.stop()
+
+    def healthy(self) -> tuple[bool, str]:
+        """For `/healthz`: end this process and start another if not."""
+        well, text = self.heart.check()
+        stalled = self._progress.stalled(time.monotonic())
+        return (well, text) if stalled is None else (False, stalled)
+
+    def ready(self) -> tuple[bool, str]:
+        """For `/readyz`: whether it has taken over its partitions. A spare worker, which has none, is ready too."""
+        if self.taken_over:
+            return True, f"holds {len(self._app.outbox.partitions)} partitions"
+        return False, "has not taken over its partitions yet"
+
+    def _end(self, stalled: str) -> None:
+        # No goodbye: whatever stands still would keep it. A new owner of the partitions aborts what is open.
+        logger.error("%s: %s; ending this process", self._app.stage.name, stalled)
+        logging.shutdown()
+        faulthandler.dump_traceback(file=STDERR)
+        os._exit(EXIT_STALLED)
