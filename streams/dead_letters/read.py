@@ -13,14 +13,16 @@ from uuid import UUID, uuid5
 from confluent_kafka import Message
 
 from schemas.envelope.audit import audit_key
-from schemas.envelope.dead_letter import PREFIX, case_id_of, event_id_of, origin_of
+from schemas.envelope.dead_letter import BOUNDED, POINTER, PREFIX, case_id_of, event_id_of, number_of, origin_of
 from schemas.envelope.partitioner import partition_of_case
-from schemas.envelope.raw import Headers, RawRecord
+from schemas.envelope.pointer import Pointer
+from schemas.envelope.raw import Headers, RawRecord, plausible_time
 from schemas.errors import OneLineError
 from schemas.events import PipelineStage
 from schemas.ids import NAMESPACE
 from streams import topics
 from streams.broker.cluster import Cluster, spans
+from streams.broker.headers import headers_of
 from streams.broker.read import Place, Span, UnreadableError
 
 #: The same dead letter is sent again at most so often; a search for earlier times looks no further.
@@ -64,6 +66,10 @@ class DeadLetter:
     attempt: int
     origin: RawRecord | None
     value: bytes | None = field(repr=False)
+    #: In place of an original that is too large for a dead letter, or that nobody could read.
+    pointer: Pointer | None = None
+    #: Key or headers of the original are left out, being too large.
+    bounded: bool = False
 
     @property
     def case_id(self) -> UUID | None:
@@ -194,31 +200,29 @@ class DeadLetters:
 
 
 def letter_of(message: Message) -> DeadLetter:
-    """The dead letter in a record of the dead-letter topic."""
-    headers: Headers = tuple((name, value or b"") for name, value in message.headers() or ())
-    ours = {name.removeprefix(PREFIX): value for name, value in headers if name.startswith(PREFIX)}
+    """The dead letter in a record of the dead-letter topic, whatever it holds."""
+    headers = headers_of(message)
+    ours = {name: value for name, value in headers if name.startswith(PREFIX)}
     stamped = message.timestamp()[1]
-    raw = origin_of(message.key(), message.value(), dict(headers), stamped)
+    written_ms = number_of(ours.get(PREFIX + "timestamp"), stamped)
+    raw = origin_of(message.key(), message.value(), ours, stamped)
     return DeadLetter(
         address=Address(message.partition() or 0, message.offset() or 0),
-        written_at=datetime.fromtimestamp(_number(ours, "timestamp", stamped) / 1000, UTC),
+        written_at=plausible_time(written_ms, datetime.now(UTC)),
         stage=_text(ours, "stage"),
         reason=_text(ours, "reason"),
         message=_text(ours, "message"),
-        attempt=_number(ours, "attempt", 0),
-        origin=None if raw is None else _with_headers(raw, headers),
+        attempt=number_of(ours.get(PREFIX + "attempt")),
+        origin=None if raw is None else replace(raw, headers=_of_others(headers)),
         value=message.value(),
+        pointer=Pointer.from_bytes(message.value()) if POINTER in ours else None,
+        bounded=BOUNDED in ours,
     )
 
 
-def _with_headers(raw: RawRecord, headers: Headers) -> RawRecord:
-    return replace(raw, headers=tuple((name, value) for name, value in headers if not name.startswith(PREFIX)))
+def _of_others(headers: Headers) -> Headers:
+    return tuple((name, value) for name, value in headers if not name.startswith(PREFIX))
 
 
-def _text(headers: Mapping[str, bytes], name: str) -> str:
-    return headers.get(name, b"").decode(errors="replace")
-
-
-def _number(headers: Mapping[str, bytes], name: str, default: int) -> int:
-    value = headers.get(name, b"")
-    return int(value) if value.isdigit() else default
+def _text(headers: Mapping[str, bytes | None], name: str) -> str:
+    return (headers.get(PREFIX + name) or b"").decode(errors="replace")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,20 @@ from yarl import URL
 
 from streams import metrics
 from streams.broker.clients import stage_producer
+from streams.broker.positions import committed_offsets
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.decoding import Codec
 from streams.runtime.hanging import end_open, find_hanging
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
+from streams.runtime.producers import Producers
 from streams.runtime.pulse import Pulse
+from streams.runtime.quarantine import RecordStore
+from streams.runtime.sending import TransactionalProducer
 from streams.runtime.stage import AnyStage
+from streams.runtime.stamps import Stamps
 from streams.runtime.state import PartitionState, restore_partitions
-from streams.runtime.transactions import TransactionalProducer, Transactions
+from streams.runtime.transactions import Transactions
 from streams.runtime.transport import Transport
 from streams.topics import MAX_DEAD_LETTER_BYTES
 
@@ -67,26 +73,44 @@ class _Hanging:
 class StageApp(faust.App):  # type: ignore[misc]
     """One stage in one process: one consumer group, one agent, in order within each partition."""
 
-    def __init__(self, stage: AnyStage, codec: Codec, bootstrap_servers: str) -> None:
+    def __init__(
+        self,
+        stage: AnyStage,
+        codec: Codec,
+        bootstrap_servers: str,
+        *,
+        store: RecordStore | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`store` keeps values that no dead letter can hold; `clock` (seconds since the epoch) stamps what is sent."""
         self.stage = stage
         self.bootstrap_servers = bootstrap_servers
         self.states: dict[int, PartitionState[Any]] = {}
         self.outbox = Outbox()
         self.pulse = Pulse(self)
+        self.stage_loop = StageLoop(
+            stage, codec, self.outbox, self.states, self._flush, restore_again=self._restore_some, store=store
+        )
         #: What Faust's transaction manager hands its calls to.
         self.transactions = Transactions(
             self.outbox,
+            Producers(
+                self._new_transactional_producer,
+                _Hanging(bootstrap_servers, stage.group, stage.state_topic),
+                group=stage.group,
+                stage_name=stage.name,
+            ),
             stage_name=stage.name,
             group=stage.group,
-            new_producer=self._new_transactional_producer,
-            hanging=_Hanging(bootstrap_servers, stage.group, stage.state_topic),
             restore=self._restore,
             before_release=stage.on_revoked,
+            committed_offsets=self._committed_offsets,
             on_committed=self._on_committed,
+            rework=self.stage_loop,
             crash=self.crash,
             fenced_patience_s=2 * SESSION_TIMEOUT_S,
+            stamps=Stamps(clock),
         )
-        self.stage_loop = StageLoop(stage, codec, self.outbox, self.states, self.transactions.flush)
         super().__init__(
             stage.group,
             broker=[URL(f"kafka://{server.strip()}") for server in bootstrap_servers.split(",")],
@@ -169,6 +193,21 @@ class StageApp(faust.App):  # type: ignore[misc]
         )
         self.stage_loop.on_restored()
         self.stage.on_assigned({partition: state.own for partition, state in self.states.items()})
+
+    async def _restore_some(self, partitions: set[int]) -> None:
+        """Read the state of some of the partitions anew; all others stay as they are."""
+        self.states.update(
+            await restore_partitions(self.bootstrap_servers, self.stage.state_topic, partitions, self.stage.new_state)
+        )
+        self.stage.on_assigned({partition: state.own for partition, state in self.states.items()})
+
+    async def _committed_offsets(self, partition: int) -> dict[str, int]:
+        return await asyncio.to_thread(
+            committed_offsets, self.bootstrap_servers, self.stage.group, self.stage.inputs, partition
+        )
+
+    async def _flush(self) -> None:
+        await self.transactions.flush()
 
     def _on_committed(self, partition: int, batch: Batch) -> None:
         self.stage_loop.on_committed(partition, batch)

@@ -33,10 +33,11 @@ class ResultEncoder:
         #: Partitions of every topic; the worker sets it from the broker's own metadata.
         self.partition_count = 1
 
-    def records(self, source: RawRecord, source_hash: str, result: Result) -> list[Outgoing]:
+    def records(self, source: RawRecord, source_hash: str | None, result: Result) -> list[Outgoing]:
         """All records of a result, in the order of its parts: outputs, audit, state, forwarded.
 
-        `source` is the input that it is the result of, `source_hash` the SHA-256 (hex) of the input's value.
+        `source` is the input that it is the result of, `source_hash` the SHA-256 (hex) of the input's value; None where
+        nobody has read that.
         """
         now = datetime.now(UTC)
         records: list[Outgoing] = []
@@ -63,7 +64,7 @@ class ResultEncoder:
         return Outgoing(AUDIT, key, self._serde.encode(entry, AUDIT), partition=partition)
 
 
-def _entry(source_hash: str, output: Output, value: bytes, now: datetime) -> AuditEntry:
+def _entry(source_hash: str | None, output: Output, value: bytes, now: datetime) -> AuditEntry:
     event = output.event
     return AuditEntry(
         event_id=event.event_id,

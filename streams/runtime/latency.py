@@ -31,6 +31,11 @@ class Latencies:
         """Forget what is pending: partitions were assigned anew, and it is read again."""
         self._pending.clear()
 
+    def forget(self, partition: int) -> None:
+        """Forget what is pending of a partition: it is processed anew."""
+        for place in [place for place in self._pending if place[1] == partition]:
+            del self._pending[place]
+
     def completed(self, topic: str, partition: int, offset: int, taken_up: float, event: Record | None) -> None:
         """An input, taken up at `taken_up` (epoch seconds), waits for its commit; `event` is None where undecodable."""
         self._pending.setdefault((topic, partition), deque()).append(_Pending(offset, taken_up, event))

@@ -10,70 +10,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
-from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from streams import metrics
-from streams.runtime.hanging import HangingTransactionError
 from streams.runtime.outbox import Batch, Outbox
+from streams.runtime.producers import Producers
+from streams.runtime.refusals import Patience, Refusal, Rework
+from streams.runtime.sending import ProducerLostError, RefusedError, carry_out
+from streams.runtime.stamps import Stamps
 
 logger = logging.getLogger(__name__)
-
-#: Inputs one transaction carries at most. A bound on the memory of a producer's accumulator and on how much work an
-#: aborted transaction repeats; above a few hundred the cost of a transaction is already spread thin.
-MAX_INPUTS = 500
-#: And records: a tick after an outage raises hundreds of escalations. A transaction of many such took longer than its
-#: timeout, was aborted, and was tried again in full.
-MAX_RECORDS = 3_000
-
-#: How long an open transaction of a former owner may take to end, and how often it is looked at.
-HANGING_PATIENCE_S, HANGING_LOOK_S = 20.0, 0.3
 
 
 class FencedForGoodError(RuntimeError):
     """Another process took over a partition that the group still assigns to this one."""
-
-
-class TransactionalProducer(Protocol):
-    """What is used of `aiokafka.AIOKafkaProducer`, one per partition."""
-
-    async def start(self) -> None:
-        """Connect, fence whoever has the same transactional id, and end the transaction it left open."""
-
-    async def stop(self) -> None:
-        """Disconnect; an open transaction is left to the next owner."""
-
-    async def begin_transaction(self) -> None:
-        """Begin; one transaction at a time. Raises ProducerFenced, like all that follow."""
-
-    async def send(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int | None,
-        headers: Sequence[tuple[str, bytes]],
-    ) -> Awaitable[object]:
-        """Put a record on its way; what is returned ends when the broker has it."""
-
-    async def send_offsets_to_transaction(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
-        """Let the transaction commit these offsets of the consumer group."""
-
-    async def commit_transaction(self) -> None:
-        """Make it visible. Raises where a record of it could not be written."""
-
-
-class HangingTransactions(Protocol):
-    """Finds and ends what Kafka left open of former owners (`streams.runtime.hanging`)."""
-
-    async def find(self, partitions: Iterable[int]) -> set[int]:
-        """The partitions on which a transaction is open."""
-
-    async def end(self, producer: TransactionalProducer, partition: int) -> None:
-        """End the open transaction of a partition; `producer` is its new owner's, and must be started anew after."""
 
 
 class Transactions:
@@ -82,34 +34,40 @@ class Transactions:
     def __init__(
         self,
         outbox: Outbox,
+        producers: Producers,
         *,
         stage_name: str,
         group: str,
-        new_producer: Callable[[str], TransactionalProducer],
-        hanging: HangingTransactions,
         restore: Callable[[set[int]], Awaitable[None]],
         before_release: Callable[[], Awaitable[None]],
+        committed_offsets: Callable[[int], Awaitable[Mapping[str, int]]],
         on_committed: Callable[[int, Batch], None],
+        rework: Rework,
         crash: Callable[[Exception], Awaitable[None]],
         fenced_patience_s: float,
+        stamps: Stamps | None = None,
     ) -> None:
-        """`new_producer` makes a producer with a transactional id; `restore` reads the states of partitions.
+        """`restore` reads the states of partitions; `committed_offsets` those of the group, by input topic.
         `before_release` lets the stage finish what it does beside its inputs; it still writes through the outbox.
 
         `crash` ends the process. `fenced_patience_s` is how long a fenced producer waits for the rebalance behind it.
         """
         self._outbox = outbox
+        self._producers = producers
         self._stage_name = stage_name
         self._group = group
-        self._new_producer = new_producer
-        self._hanging = hanging
         self._restore = restore
         self._before_release = before_release
+        self._committed_offsets = committed_offsets
         self._on_committed = on_committed
+        self._rework = rework
         self._crash = crash
         self._fenced_patience_s = fenced_patience_s
-        self._producers: dict[int, TransactionalProducer] = {}
+        self._stamps = stamps or Stamps()
         self._locks: dict[int, asyncio.Lock] = {}
+        #: Partitions whose next entry is refused; nothing of them is carried out until it is laid aside.
+        self._refused: dict[int, Refusal] = {}
+        self._redoing = asyncio.Lock()
         self._fenced_at: float | None = None
 
     async def take_over(self, partitions: set[int], generation: int) -> None:
@@ -120,13 +78,10 @@ class Transactions:
         """
         metrics.REBALANCES.labels(self._stage_name).inc()
         self._revoke_all()
-        for partition in set(self._producers) - partitions:
-            await self._stop_producer(partition)
         # Logged before and after: a takeover that hangs keeps the whole group waiting, and this shows at which step.
         logger.info("taking over partitions %s of generation %s", sorted(partitions), generation)
         started = time.perf_counter()
-        await asyncio.gather(*(self._start_producer(partition) for partition in sorted(partitions)))
-        await self._end_hanging(partitions)
+        await self._producers.hold(partitions)
         fenced = time.perf_counter()
         await self._restore(partitions)
         restored = time.perf_counter()
@@ -145,19 +100,26 @@ class Transactions:
         The group protocol is eager: every partition is revoked at every rebalance, and read again if it comes back.
         """
         await self._before_release()
-        await self.flush()
-        self._revoke_all()
+        async with self._redoing:
+            await self._flush_all()
+            self._revoke_all()
         metrics.ASSIGNED.labels(self._stage_name).set(0)
 
     async def stop(self) -> None:
         """Last chance for what is complete; then the producers close."""
         await self._before_release()
-        await self.flush()
-        for partition in list(self._producers):
-            await self._stop_producer(partition)
+        async with self._redoing:
+            await self._flush_all()
+        await self._producers.stop_all()
 
     async def flush(self) -> None:
         """Carry out everything the outbox holds. Does not return before it is committed."""
+        await self._flush_all()
+        while self._refused:
+            await self._redo_refused()
+            await self._flush_all()
+
+    async def _flush_all(self) -> None:
         await asyncio.gather(*(self._flush_partition(partition) for partition in self._outbox.partitions))
 
     def check_fenced(self) -> None:
@@ -171,85 +133,105 @@ class Transactions:
 
     async def _flush_partition(self, partition: int) -> None:
         async with self._locks.setdefault(partition, asyncio.Lock()):
-            while (generation := self._outbox.generation(partition)) is not None:
-                batch = self._outbox.take(partition, MAX_INPUTS, MAX_RECORDS)
+            patience = Patience()
+            while (generation := self._outbox.generation(partition)) is not None and partition not in self._refused:
+                batch = patience.next(self._outbox, partition)
                 if batch is None:
                     return
                 try:
-                    await self._transact(partition, batch)
+                    await self._transact_or_mend(partition, generation, batch, patience)
                 except ProducerFenced:
                     await self._on_fenced(partition)
                     return
                 except Exception as error:
-                    # Nothing is known of the transaction's end; a new owner will abort or find it. The process ends,
-                    # its supervisor starts another, and reading begins again at the committed offset. Whatever the
-                    # error is: a worker that cannot commit must not go on as if it could.
-                    metrics.ABORTED.labels(self._stage_name).inc()
-                    logger.error("transaction on partition %s failed: %s", partition, type(error).__name__)
-                    await self._crash(error)
+                    await self._fail(f"transaction on partition {partition}", error)
                     return
-                self._outbox.committed(partition, generation, batch)
+
+    async def _transact_or_mend(self, partition: int, generation: int, batch: Batch, patience: Patience) -> None:
+        """Carry out a batch; where nothing of it was committed, get ready to try again what can be tried again."""
+        try:
+            await self._transact(partition, batch)
+        except RefusedError as refused:
+            metrics.ABORTED.labels(self._stage_name).inc()
+            await self._new_session(partition)
+            if refused.by_time and (ahead_s := self._stamps.correct()) is not None:
+                logger.error("this machine's clock is %s s ahead of the broker's: going by the broker's", ahead_s)
+            elif await patience.is_final(batch, refused):
+                logger.error("partition %s: a record is refused: %s", partition, refused.reason)
+                self._refused[partition] = Refusal(batch.entries[0], refused.reason)
+        except ProducerLostError as lost:
+            metrics.ABORTED.labels(self._stage_name).inc()
+            await patience.lost(lost)
+            logger.warning("partition %s: a new producer, after %s", partition, lost)
+            await self._new_session(partition)
+        else:
+            patience.committed()
+            self._outbox.committed(partition, generation, batch)
 
     async def _transact(self, partition: int, batch: Batch) -> None:
         started = time.perf_counter()
-        producer = self._producers[partition]
-        await producer.begin_transaction()
-        sent = [
-            await producer.send(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                partition=record.partition,
-                headers=list(record.headers),
-            )
-            for record in batch.records
-        ]
-        offsets = {TopicPartition(topic, partition): offset for topic, offset in batch.offsets.items()}
-        if offsets:
-            await producer.send_offsets_to_transaction(offsets, self._group)
-        await producer.commit_transaction()
-        # A record that failed fails the commit; this fetches the errors, so that none is reported as never retrieved.
-        await asyncio.gather(*sent)
+        self._stamps.saw(batch)
+        await carry_out(self._producers[partition], batch, partition, self._group, self._stamps.now())
         metrics.COMMITS.labels(self._stage_name).inc()
         metrics.TRANSACTION.labels(self._stage_name).observe(time.perf_counter() - started)
         self._on_committed(partition, batch)
+
+    async def _new_session(self, partition: int) -> None:
+        """End the transaction that is open, with a new producer. Raises ProducerFenced where the partition has moved.
+
+        The old producer is of no use: the broker misses the sequence numbers of what it refused. But a new one fences
+        whoever has the partition, without asking the group; so what is committed must be what we have committed.
+        """
+        await self._producers.start(partition)
+        if self._outbox.overtaken(partition, await self._committed_offsets(partition)):
+            raise ProducerFenced
+
+    async def _redo_refused(self) -> None:
+        """Lay refused inputs aside, and process anew what came after them: it was made from a state that never was."""
+        async with self._redoing:
+            if not self._refused:
+                return
+            try:
+                await self._before_release()
+                async with self._rework.exclusive():
+                    # What can be carried out of other partitions is: then their states are those in the log.
+                    await self._flush_all()
+                    refused = dict(self._refused)
+                    for partition, refusal in refused.items():
+                        await self._carry_out_late(partition, refusal)
+                    await self._rework.redo(refused)
+                    for partition in refused:
+                        self._refused.pop(partition, None)
+            except Exception as error:
+                await self._fail("what came after a refused record cannot be processed anew", error)
+
+    async def _carry_out_late(self, partition: int, refusal: Refusal) -> None:
+        """Carry out first what came later than its input: it tells of something done, which is not done again."""
+        late = self._outbox.take_late(partition)
+        if late:
+            told = tuple(self._rework.replaced(partition, refusal) if each is refusal.entry else each for each in late)
+            await self._transact(partition, Batch(told))
+
+    async def _fail(self, what: str, error: Exception) -> None:
+        """End the process. Nothing is known of what was on its way; a new owner finds or aborts it.
+
+        Its supervisor starts another, and reading begins again at the committed offset. Whatever the error is: a worker
+        that cannot commit must not go on as if it could.
+        """
+        self._outbox.close()
+        self._refused.clear()
+        metrics.ABORTED.labels(self._stage_name).inc()
+        logger.error("%s failed: %s", what, type(error).__name__)
+        await self._crash(error)
 
     async def _on_fenced(self, partition: int) -> None:
         metrics.FENCED.labels(self._stage_name).inc()
         logger.warning("partition %s was taken over by another worker: dropping what it had not committed", partition)
         self._outbox.revoke(partition)
         self._fenced_at = self._fenced_at or time.monotonic()
-        await self._stop_producer(partition)
-
-    async def _end_hanging(self, partitions: set[int]) -> None:
-        """End what Kafka left open of former owners. Raises HangingTransactionError."""
-        deadline = time.monotonic() + HANGING_PATIENCE_S
-        hanging = await self._hanging.find(partitions)
-        while hanging:
-            # What the new producer has ended just now may still be on its way to the followers.
-            await asyncio.sleep(HANGING_LOOK_S)
-            hanging = await self._hanging.find(hanging)
-            if hanging and time.monotonic() > deadline:
-                raise HangingTransactionError(f"a transaction stays open on partitions {sorted(hanging)}")
-            for partition in hanging:
-                logger.warning("partition %s: ending a transaction that the broker left open", partition)
-                metrics.HANGING.labels(self._stage_name).inc()
-                await self._hanging.end(self._producers[partition], partition)
-                # A producer starts only when all markers of the last transaction are written.
-                await self._start_producer(partition)
-
-    async def _start_producer(self, partition: int) -> None:
-        # Also for a partition that we had: its producer may have been fenced by an owner in between.
-        await self._stop_producer(partition)
-        producer = self._new_producer(f"{self._group}-{partition}")
-        await producer.start()
-        self._producers[partition] = producer
-
-    async def _stop_producer(self, partition: int) -> None:
-        producer = self._producers.pop(partition, None)
-        if producer is not None:
-            await producer.stop()
+        await self._producers.stop(partition)
 
     def _revoke_all(self) -> None:
         for partition in self._outbox.partitions:
             self._outbox.revoke(partition)
+        self._refused.clear()

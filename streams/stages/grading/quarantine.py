@@ -13,7 +13,7 @@ from typing import Any
 from schemas import ids
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.dead_letter import case_id_of, event_id_of
-from schemas.envelope.raw import RawRecord
+from schemas.envelope.raw import RawRecord, plausible_time
 from schemas.events import GradingEvent, GradingKind, Lane, PatientContext, PipelineStage
 from schemas.events.carried import carried_where_known
 from streams import topics
@@ -28,7 +28,9 @@ CLINICAL: Mapping[str, Problem] = {
     "registry_unavailable": Problem.EVENT_UNDECODABLE,
     "unexpected_event": Problem.EVENT_UNDECODABLE,
     "invalid_event": Problem.EVENT_INVALID,
+    "too_large": Problem.EVENT_UNDECODABLE,
     "stage_failed": Problem.PROCESSING_FAILED,
+    "refused": Problem.PROCESSING_FAILED,
     "notification_failed": Problem.PROCESSING_FAILED,
     # The picture may well be sound: it is we who cannot reach it.
     "store_unavailable": Problem.PROCESSING_FAILED,
@@ -55,7 +57,8 @@ class Quarantine:
 
     def grading(self, raw: RawRecord, event: Any | None, problem: InputProblem, lane: Lane) -> GradingEvent:
         """The request as an event. What the broken record does not tell is taken from where and when it was."""
-        written_at = datetime.fromtimestamp(raw.timestamp_ms / 1000, UTC)
+        now = datetime.now(UTC)
+        written_at = plausible_time(raw.timestamp_ms, now)
         of_case = carried_where_known(event, {"lane": lane, "captured_at": written_at, "published_at": written_at})
         of_case.setdefault("case_id", case_id_of(raw))
         decision = decide_problem(
@@ -73,6 +76,6 @@ class Quarantine:
             event_id=ids.derived_id(letter_id, "quarantine", self._policy.version),
             source_event_id=getattr(event, "event_id", None) or letter_id,
             kind=GradingKind.QUARANTINE,
-            graded_at=datetime.now(UTC),
+            graded_at=now,
             model_version=getattr(event, "model_version", None),
         )

@@ -93,7 +93,7 @@ class Owed:
                     timestamp_ms=raw["timestamp_ms"],
                     key=_bytes(raw["key"]),
                     value=_bytes(raw["value"]),
-                    headers=tuple((name, _bytes(value)) for name, value in raw["headers"]),  # type: ignore[misc]
+                    headers=tuple((name, _bytes(value)) for name, value in raw["headers"]),
                 ),
                 event=event_of(entry["event"]),
                 confirmed=set(entry["confirmed"]),
