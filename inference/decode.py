@@ -1,14 +1,18 @@
 """From the bytes of any picture a ward may send to upright RGB pixels, or to the reason why not.
 
-Bytes are hostile until proven otherwise: header first, limits next, pixels last. A JPEG is decoded at the smallest
-DCT scale that still serves the model, so that a 48-megapixel photograph costs little memory and time. Orientation is
-applied and all other EXIF data (place, owner, device) is dropped: nothing but pixels leaves this module.
+Bytes are hostile until proven otherwise: header first, limits next (inference/header.py), pixels last. A JPEG is
+decoded at the smallest DCT scale that still serves the model. Orientation is applied and all other metadata (place,
+owner, device) is dropped: nothing but pixels leaves this module.
+
+`decode` works in the process that calls it. A stage decodes so only what is `plain`; everything else it hands to
+processes of their own (inference/decoders), whose memory and time are bounded.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,28 +20,20 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from inference.findings import ImageProblem, ProblemCode
+from inference.header import Header, read_header
 
-#: Longest file that is looked at. A 48-megapixel phone JPEG is about 20 MB; a larger body is an upload gone wrong.
-MAX_BYTES: Final = 40 * 2**20
-#: Most pixels of a JPEG, which is decoded at reduced scale: 64 megapixels cost 3 MB at 1/8. Phones reach 50.
-MAX_JPEG_PIXELS: Final = 64_000_000
-#: Most pixels of every other format, which must be decoded in full: 25 megapixels cost 100 MB for the moment.
-MAX_OTHER_PIXELS: Final = 25_000_000
-#: Shortest side that can show a wound. Below, even a clear picture has fewer pixels than the network needs.
-MIN_SIDE: Final = 64
-#: Scans of a progressive JPEG. Encoders write about ten; thousands are a known way to keep a decoder busy for minutes.
-MAX_SCANS: Final = 100
 #: Shorter side, in pixels, that a reduced decode must keep: nearly twice what the network and the quality checks
 #: see. 240 is a quarter of 960, so that the common 1280×960 is decoded at scale 2/8 instead of 3/8.
 WORKING_SIDE: Final = 240
+#: Longest side that is kept. A strip of 64 × 60,000 pixels shows no wound, and would be 11 MB to every step behind.
+LONGEST_SIDE: Final = 1280
 #: What the grey card behind a transparent picture reflects (sRGB): neither dark nor bright to the quality checks.
 _BACKDROP: Final = 128
-
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-_ORIENTATION: Final = 0x0112
+#: Rows that are converted at once: the copies that this takes are then small beside the picture.
+_ROWS: Final = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,64 +45,34 @@ class Decoded:
     height: int
 
 
-def decode(data: bytes) -> Decoded:
-    """Return the picture in `data`. Raises `ImageProblem` whose code says what is wrong with it."""
-    if not data:
-        raise ImageProblem(ProblemCode.EMPTY, "the file has no content")
-    if len(data) > MAX_BYTES:
-        raise ImageProblem(ProblemCode.TOO_LARGE, f"{len(data)} bytes, at most {MAX_BYTES} are read")
-    with warnings.catch_warnings():
-        # Pillow warns of bombs and odd EXIF; our own limits decide, and a warning would print metadata.
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                return _decode(data, image)
-        except UnidentifiedImageError:
-            raise ImageProblem(*_unknown(data)) from None
-        except Image.DecompressionBombError:
-            raise ImageProblem(ProblemCode.DECOMPRESSION_BOMB, "more pixels than any camera has") from None
-        except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, OverflowError) as error:
-            # Pillow's plug-ins raise all of these on damaged files.
-            raise ImageProblem(ProblemCode.TRUNCATED, f"damaged or incomplete ({type(error).__name__})") from None
-
-
-def _decode(data: bytes, image: Image.Image) -> Decoded:
-    width, height = image.size
-    kind = image.format or "?"
-    is_jpeg = kind in ("JPEG", "MPO")
-    limit = MAX_JPEG_PIXELS if is_jpeg else MAX_OTHER_PIXELS
-    if width * height > limit:
-        raise ImageProblem(ProblemCode.DECOMPRESSION_BOMB, f"{width}x{height} {kind}, at most {limit} pixels")
-    if min(width, height) < MIN_SIDE:
-        raise ImageProblem(ProblemCode.TOO_SMALL, f"{width}x{height}, at least {MIN_SIDE} pixels a side are needed")
-    if is_jpeg and data.count(b"\xff\xda") > MAX_SCANS:
-        raise ImageProblem(ProblemCode.DECOMPRESSION_BOMB, f"more than {MAX_SCANS} JPEG scans")
-    if not is_jpeg and getattr(image, "n_frames", 1) > 1:
-        # Which of the frames is the wound is not ours to guess. (MPO, a phone's stereo JPEG, has a main picture.)
-        raise ImageProblem(ProblemCode.ANIMATED, f"{kind} with several frames")
-    orientation = _orientation(image)
-    pixels = _jpeg(data, image) if is_jpeg else _other(image)
-    pixels = _upright(_shrink(pixels), orientation)
-    if orientation >= 5:
+def decode(data: bytes, header: Header | None = None) -> Decoded:
+    """Return the picture in `data`, whose header may be known. Raises `ImageProblem` whose code says what is wrong."""
+    header = header or read_header(data)
+    pixels = _PIXELS[header.kind](data, header)
+    pixels = _upright(_shrink(pixels), header.orientation)
+    width, height = header.width, header.height
+    if header.orientation >= 5:
         width, height = height, width
     return Decoded(pixels=pixels, width=width, height=height)
 
 
-def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode == "CMYK":
-        # Pillow knows the inverted CMYK of print programs; turbojpeg leaves it to its caller.
-        image.draft("CMYK", (WORKING_SIDE, WORKING_SIDE))
-        return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    width, height = image.size
-    scale = WORKING_SIDE / min(width, height)
+def _damaged(error: Exception | None = None) -> ImageProblem:
+    name = "" if error is None else f" ({type(error).__name__})"
+    return ImageProblem(ProblemCode.TRUNCATED, f"damaged or incomplete{name}")
+
+
+def _jpeg(data: bytes, header: Header) -> NDArray[np.uint8]:
+    if header.components == 4:
+        return _cmyk(data)
+    scale = WORKING_SIDE / min(header.width, header.height)
     try:
         # The decoder picks the smallest scale (a multiple of 1/8) that keeps both sides at least this long.
         return np.asarray(
             simplejpeg.decode_jpeg(
                 data,
                 colorspace="RGB",
-                min_width=min(width, int(width * scale)),
-                min_height=min(height, int(height * scale)),
+                min_width=min(header.width, int(header.width * scale)),
+                min_height=min(header.height, int(header.height * scale)),
                 min_factor=1,
             ),
             dtype=np.uint8,
@@ -115,40 +81,88 @@ def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8]:
         raise ImageProblem(ProblemCode.TRUNCATED, "the JPEG data ends early or is damaged") from error
 
 
-def _other(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep(np.asarray(image, dtype=np.float32))
-    if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        card = Image.new("RGBA", rgba.size, (_BACKDROP, _BACKDROP, _BACKDROP, 255))
-        return np.asarray(Image.alpha_composite(card, rgba).convert("RGB"), dtype=np.uint8)
-    return np.asarray(image.convert("RGB"), dtype=np.uint8)
+def _cmyk(data: bytes) -> NDArray[np.uint8]:
+    # Pillow knows the inverted CMYK of print programs; turbojpeg leaves it to its caller.
+    def read(image: Image.Image) -> NDArray[np.uint8]:
+        image.draft("CMYK", (WORKING_SIDE, WORKING_SIDE))
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+    return _with_pillow(data, "JPEG", read)
 
 
-def _deep(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """16-bit or float grey to 8 bit by its full range, never by its content: a dark picture stays dark."""
-    if not np.isfinite(values).all():
-        raise ImageProblem(ProblemCode.UNSUPPORTED, "pixel values that are no numbers")
-    top = 1.0 if float(values.max(initial=0.0)) <= 1.0 else 65535.0
-    grey = np.clip(values * np.float32(255 / top), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+def _png(data: bytes, header: Header) -> NDArray[np.uint8]:
+    def read(image: Image.Image) -> NDArray[np.uint8]:
+        if image.size != (header.width, header.height):
+            raise _damaged()
+        image.load()
+        if image.mode.startswith("I"):
+            return _deep(np.asarray(image))
+        return _opaque(header, lambda top, bottom: image.crop((0, top, header.width, bottom)))
+
+    return _with_pillow(data, "PNG", read)
+
+
+def _webp(data: bytes, header: Header) -> NDArray[np.uint8]:
+    # OpenCV hands the picture to libwebp once; Pillow's animation decoder keeps four copies of it.
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise _damaged() from error
+    if pixels is None or pixels.ndim != 3 or pixels.shape[:2] != (header.height, header.width):
+        raise _damaged()
+    if pixels.shape[2] == 3:
+        cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+        return np.asarray(pixels, dtype=np.uint8)
+    return _opaque(header, lambda top, bottom: Image.fromarray(cv2.cvtColor(pixels[top:bottom], cv2.COLOR_BGRA2RGBA)))
+
+
+def _with_pillow(data: bytes, kind: str, read: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    with warnings.catch_warnings():
+        # Pillow warns of bombs and odd EXIF; our own limits decide, and a warning would print metadata.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+                return read(image)
+        except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, OverflowError, KeyError) as error:
+            # Pillow's plug-ins raise all of these on damaged files.
+            raise _damaged(error) from None
+        except Image.DecompressionBombError:
+            raise ImageProblem(ProblemCode.DECOMPRESSION_BOMB, "more pixels than any camera has") from None
+
+
+def _opaque(header: Header, strip: Callable[[int, int], Image.Image]) -> NDArray[np.uint8]:
+    """The RGB pixels of a picture that is handed over in strips (from row, to row), on a grey card."""
+    pixels = np.empty((header.height, header.width, 3), np.uint8)
+    for top in range(0, header.height, _ROWS):
+        part = strip(top, min(top + _ROWS, header.height))
+        if "A" in part.getbands() or "transparency" in part.info:
+            part = part.convert("RGBA")
+            card = Image.new("RGBA", part.size, (_BACKDROP, _BACKDROP, _BACKDROP, 255))
+            part = Image.alpha_composite(card, part)
+        pixels[top : top + _ROWS] = np.asarray(part.convert("RGB"))
+    return pixels
+
+
+def _deep(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """16-bit grey to 8 bit by its full range, never by its content: a dark picture stays dark."""
+    pixels = np.empty((*values.shape, 3), np.uint8)
+    for top in range(0, len(values), _ROWS):
+        grey = np.clip(values[top : top + _ROWS].astype(np.float32) * np.float32(255 / 65535), 0, 255)
+        pixels[top : top + _ROWS] = grey.astype(np.uint8)[..., None]
+    return pixels
+
+
+_PIXELS: Final = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}
 
 
 def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     scale = WORKING_SIDE / min(width, height)
-    if scale > 0.75:
+    scale = min(1.0 if scale > 0.75 else scale, LONGEST_SIDE / max(width, height))
+    if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -161,16 +175,6 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
-
-
-def _unknown(data: bytes) -> tuple[ProblemCode, str]:
-    """Tell a format we do not read from something that is no picture at all, and from a picture cut off in its
-    header."""
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif") or data[:4] in (b"8BPS", b"\x00\x00\x01\x00"):
-        return ProblemCode.UNSUPPORTED, "a picture format that is not read here; send JPEG or PNG"
-    if data[:3] == b"\xff\xd8\xff" or data[:8] == b"\x89PNG\r\n\x1a\n":
-        return ProblemCode.TRUNCATED, "damaged or incomplete header"
-    return ProblemCode.NOT_AN_IMAGE, f"{len(data)} bytes that are no picture"
 
 
 def to_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.decode import decode
+from inference.decode import Decoded
 from inference.findings import EvidenceRegion
 
 #: Evidence below this share of the strongest cell is not drawn.
@@ -61,10 +61,9 @@ def region(heat: HeatMap) -> EvidenceRegion | None:
     )
 
 
-def overlay(image: bytes, heat: HeatMap, *, size: int = 384) -> bytes:
-    """Return a JPEG (longer side `size` pixels, no metadata) of `image` with `heat` drawn over it. Raises
-    `ImageProblem`."""
-    pixels = decode(image).pixels
+def overlay(picture: Decoded, heat: HeatMap, *, size: int = 384) -> bytes:
+    """Return a JPEG (longer side `size` pixels, no metadata) of the picture with `heat` drawn over it."""
+    pixels = picture.pixels
     scale = size / max(pixels.shape[:2])
     width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)

@@ -50,6 +50,10 @@ class ProblemCode(StrEnum):
     TOO_LARGE = "too_large"
     TOO_SMALL = "too_small"
     ANIMATED = "animated"
+    #: The process that decoded it died, or none could be started.
+    DECODER_FAILED = "decoder_failed"
+    #: It was not decoded within its time.
+    DECODER_TIMEOUT = "decoder_timeout"
 
 
 class ImageProblem(Exception):

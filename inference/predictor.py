@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import versions as registry
-from inference.decode import decode, to_square
+from inference.decode import Decoded, decode, to_square
 from inference.explain import HeatMap, region
 from inference.findings import AbstainReason, Finding, ImageProblem, ModelError
 from inference.quality import QualityLimits, measure, objection
@@ -21,7 +21,6 @@ from inference.rejection import FeatureStatistics, RejectionLimits, probabilitie
 from inference.runtimes import LiteRtRuntime, NetworkRuntime, Outputs, TensorFlowRuntime
 
 Runtime = Literal["litert", "tensorflow"]
-_Seen = tuple[NDArray[np.uint8], dict[str, float]]
 
 
 class Predictor:
@@ -89,7 +88,17 @@ class Predictor:
         """
         results: list[Finding | ImageProblem] = []
         for start in range(0, len(images), self._batch_size):
-            results.extend(self._batch(images[start : start + self._batch_size]))
+            part = images[start : start + self._batch_size]
+            seen = list(map(_decoded, part) if self._pool is None else self._pool.map(_decoded, part))
+            judged = iter(self.judge([each for each in seen if isinstance(each, Decoded)]))
+            results.extend(each if isinstance(each, ImageProblem) else next(judged) for each in seen)
+        return results
+
+    def judge(self, pictures: Sequence[Decoded]) -> list[Finding]:
+        """Judge pictures that are decoded; one finding each, in order. Raises `ModelError` as `predict` does."""
+        results: list[Finding] = []
+        for start in range(0, len(pictures), self._batch_size):
+            results.extend(self._batch(pictures[start : start + self._batch_size]))
         return results
 
     def close(self) -> None:
@@ -97,32 +106,23 @@ class Predictor:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _batch(self, images: Sequence[bytes]) -> list[Finding | ImageProblem]:
-        seen = list(map(self._look, images) if self._pool is None else self._pool.map(self._look, images))
-        results: list[Finding | ImageProblem | None] = []
-        shown: list[tuple[int, _Seen]] = []
-        for position, entry in enumerate(seen):
-            if isinstance(entry, ImageProblem):
-                results.append(entry)
-                continue
-            reason = objection(entry[1], self._quality)
-            results.append(self._declined(reason, entry[1]) if reason else None)
-            if reason is None:
-                shown.append((position, entry))
+    def _batch(self, pictures: Sequence[Decoded]) -> list[Finding]:
+        results: dict[int, Finding] = {}
+        shown: list[tuple[int, dict[str, float]]] = []
+        for position, picture in enumerate(pictures):
+            quality = measure(picture)
+            reason = objection(quality, self._quality)
+            if reason is not None:
+                results[position] = self._declined(reason, quality)
+            else:
+                shown.append((position, quality))
         if shown:
-            outputs = self._run(np.stack([pixels for _, (pixels, _) in shown]))
+            outputs = self._run(np.stack([to_square(pictures[at].pixels, self._side) for at, _ in shown]))
             calibrated = probabilities(outputs.logits, self._temperature)
             distance = self._statistics.distance(outputs.features)
-            for row, (position, (_, quality)) in enumerate(shown):
+            for row, (position, quality) in enumerate(shown):
                 results[position] = self._finding(row, outputs, calibrated[row], float(distance[row]), quality)
-        return [result for result in results if result is not None]
-
-    def _look(self, image: bytes) -> _Seen | ImageProblem:
-        try:
-            picture = decode(image)
-        except ImageProblem as problem:
-            return problem
-        return to_square(picture.pixels, self._side), measure(picture)
+        return [results[position] for position in range(len(pictures))]
 
     def _run(self, pixels: NDArray[np.uint8]) -> Outputs:
         outputs = self._network.run(pixels)
@@ -165,3 +165,10 @@ class Predictor:
             quality=MappingProxyType(quality),
             model_version=self.model_version,
         )
+
+
+def _decoded(image: bytes) -> Decoded | ImageProblem:
+    try:
+        return decode(image)
+    except ImageProblem as problem:
+        return problem

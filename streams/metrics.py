@@ -32,7 +32,15 @@ SINCE_CAPTURED = Histogram(
     buckets=LATENCY,
 )
 PHASE = Histogram(
-    "vigia_inference_phase_seconds", "Time per batch, by phase: fetch, model, explain.", ["phase"], buckets=WORK
+    "vigia_inference_phase_seconds",
+    "Time per batch, by phase: fetch (with decoding), model, explain.",
+    ["phase"],
+    buckets=WORK,
+)
+DECODER_ENDED = Counter(
+    "vigia_decoder_refusals_total",
+    "Pictures refused because the process that decoded them died (decoder_failed) or took too long (decoder_timeout).",
+    ["reason"],
 )
 TRANSACTION = Histogram(
     "vigia_transaction_seconds", "From the begin of a transaction to its commit.", ["stage"], buckets=WORK

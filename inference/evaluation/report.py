@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from inference.decode import decode
 from inference.evaluation.charts import confusion_table, line_chart, table
 from inference.evaluation.judging import JudgedPicture
 from inference.evaluation.summary import verdicts
@@ -84,7 +85,7 @@ def _show(record: JudgedPicture, predictor: Predictor) -> Shown:
     sure = 100 * max(record.probabilities)
     caption = f"{made.stage}, Monk {made.monk}: called {CLASSES[called]} ({sure:.0f} %)"
     if isinstance(result, Finding) and result.heat is not None and made.stage != "none":
-        data = overlay(data, result.heat, size=256)
+        data = overlay(decode(data), result.heat, size=256)
     return Shown(jpeg=data, caption=caption)
 
 

@@ -80,11 +80,7 @@ class ImageStore:
         Raises OutsideStoreError, ImageMissingError, ImageTooLargeError or HashMismatchError (all ImageError: trying
         again gives the same), or StoreUnavailableError (worth a retry).
         """
-        root, relative = self._locate(reference.uri)
-        if reference.size_bytes > self._max_bytes:
-            raise ImageTooLargeError(f"{reference.size_bytes} bytes announced, at most {self._max_bytes} are read")
-        if reference.size_bytes < 1:
-            raise HashMismatchError("reference announces an empty picture")
+        root, relative = self.check(reference)
         # One byte more than announced tells a longer file without reading it.
         data = root.read(relative, limit=reference.size_bytes + 1)
         if len(data) != reference.size_bytes:
@@ -93,6 +89,15 @@ class ImageStore:
         if hashlib.sha256(data).hexdigest() != reference.sha256.lower():
             raise HashMismatchError(f"{len(data)} bytes, but not those of the reference")
         return data
+
+    def check(self, reference: ImageReference) -> tuple[Backend, str]:
+        """Where a reference leads, without reading it. Raises ImageError for one that is never read."""
+        located = self._locate(reference.uri)
+        if reference.size_bytes > self._max_bytes:
+            raise ImageTooLargeError(f"{reference.size_bytes} bytes announced, at most {self._max_bytes} are read")
+        if reference.size_bytes < 1:
+            raise HashMismatchError("reference announces an empty picture")
+        return located
 
     def _locate(self, uri: str) -> tuple[Backend, str]:
         for root in self._roots:

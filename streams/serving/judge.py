@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from inference.findings import Finding, ImageProblem, ModelError
+from inference.decode import Decoded
+from inference.findings import Finding, ModelError
 from inference.predictor import Predictor
 from schemas.events import ModelStatus, ShadowFinding, StageClass
 from streams import metrics
@@ -28,9 +29,9 @@ FollowOrders = Callable[[Callable[[Rollout], None]], Rollout]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What was said of one picture: a finding, that it is no usable picture, or why no model said anything."""
+    """What was said of one picture: a finding, or why no model said anything."""
 
-    answer: Finding | ImageProblem | ModelStatus
+    answer: Finding | ModelStatus
     model_version: str | None
     shadow: ShadowFinding | None = None
 
@@ -72,7 +73,7 @@ class Judge:
         changes, self._changes = self._changes, []
         return changes
 
-    async def judge(self, pictures: Sequence[tuple[UUID, bytes]]) -> list[Judgement]:
+    async def judge(self, pictures: Sequence[tuple[UUID, Decoded]]) -> list[Judgement]:
         """One verdict for each (case id, picture), in order; one set of models for the whole batch."""
         models = self._models
         if not pictures:
@@ -82,7 +83,7 @@ class Judge:
         judges = [models.judge_of(case_id) for case_id, _ in pictures]
         for position, judge in enumerate(judges):
             shares[id(judge)].append(position)
-        answers: list[Finding | ImageProblem | ModelStatus] = [ModelStatus.UNAVAILABLE] * len(pictures)
+        answers: list[Finding | ModelStatus] = [ModelStatus.UNAVAILABLE] * len(pictures)
         for positions in shares.values():
             predictor = judges[positions[0]]
             if predictor is not None:
@@ -96,11 +97,9 @@ class Judge:
             for answer, judge, shadow in zip(answers, judges, shadows, strict=True)
         ]
 
-    async def _answers(
-        self, predictor: Predictor, pictures: Sequence[bytes]
-    ) -> Sequence[Finding | ImageProblem | ModelStatus]:
+    async def _answers(self, predictor: Predictor, pictures: Sequence[Decoded]) -> Sequence[Finding | ModelStatus]:
         try:
-            judged: Sequence[Finding | ImageProblem] = await self._in_model_thread(predictor.predict, pictures)
+            judged: Sequence[Finding] = await self._in_model_thread(predictor.judge, pictures)
             return judged
         except ModelError as error:
             # One picture may have upset the model: each gets a run of its own before it is given to people.
@@ -110,7 +109,7 @@ class Judge:
             return [(await self._answers(predictor, [picture]))[0] for picture in pictures]
 
     async def _shadows(
-        self, shadow: Predictor | None, pictures: Sequence[tuple[UUID, bytes]], answers: Sequence[Any]
+        self, shadow: Predictor | None, pictures: Sequence[tuple[UUID, Decoded]], answers: Sequence[Any]
     ) -> Sequence[ShadowFinding | None]:
         """What the model under trial would have said. It decides nothing, and its failure stops nothing."""
         if shadow is None:

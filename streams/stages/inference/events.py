@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from inference.findings import Finding as ModelFinding
-from inference.findings import ImageProblem
 from schemas import ids
 from schemas.events import CaseEvent, Finding, ImageReference, InferenceEvent, ModelStatus, Region, StageClass
 from schemas.events.carried import carried
@@ -16,9 +15,8 @@ from streams.serving.judge import Judgement
 def inference_event(
     case: CaseEvent, verdict: Judgement, heat_map: ImageReference | None, taken_up_at: datetime
 ) -> InferenceEvent:
-    """The event; `verdict` must not be an ImageProblem, which is a dead letter instead."""
+    """The event of a picture that was shown to the model, or would have been."""
     answer = verdict.answer
-    assert not isinstance(answer, ImageProblem)
     findings: tuple[Finding, ...] = ()
     if isinstance(answer, ModelStatus):
         status = answer

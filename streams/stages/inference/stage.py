@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
 from uuid import UUID
 
+from inference.decode import Decoded
 from inference.explain import overlay
-from inference.findings import Finding, ImageProblem
+from inference.findings import Finding
 from schemas import ids
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.raw import RawRecord
@@ -26,20 +25,17 @@ from streams import metrics, topics
 from streams.images.errors import ImageError, StoreUnavailableError
 from streams.images.store import ImageStore
 from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
-from streams.runtime.retry import Deadline, until_deadline
+from streams.runtime.retry import Deadline
 from streams.runtime.stage import NoState, StatelessStage
 from streams.serving.judge import Judge, Judgement
 from streams.serving.model_set import Change
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.events import inference_event, outcome
+from streams.stages.inference.pictures import Pictures, Seen
 
 logger = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
-
-#: Pictures fetched at the same time. Fetching waits on disk or network, not on the processor.
-FETCHERS = 8
-#: An emergency waits at most this long for an image store that does not answer, a routine case longer; then a person
+#: An emergency waits at most this long for its picture to be fetched and decoded, a routine case longer; then a person
 #: looks instead of the model.
 PATIENCE_S = {Lane.EMERGENCY: 5.0, Lane.ROUTINE: 30.0}
 #: A lone emergency must not wait for company; routine pictures are cheaper by the batch.
@@ -65,19 +61,19 @@ class InferenceStage(StatelessStage[CaseEvent]):
         self.patience_s = PATIENCE_S[lane]
         self.max_batch = MAX_BATCH[lane]
         self.within_s = WITHIN_S[lane]
-        self._store = store
+        self._pictures = Pictures(store, self.name)
         self._judge = judge
         self._quarantine = quarantine
         self._heat_maps = heat_maps
-        self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
 
     async def start(self) -> None:
         """Load the models and warm them up. Without a valid one the stage still runs: its cases go to people."""
+        self._pictures.start()
         await self._judge.start()
 
     async def stop(self) -> None:
-        """Let the threads end."""
-        self._fetchers.shutdown(wait=False)
+        """Let the threads end, and the processes that decode."""
+        self._pictures.close()
         self._judge.stop()
 
     async def handle(self, record: CaseInput) -> Result:
@@ -87,37 +83,22 @@ class InferenceStage(StatelessStage[CaseEvent]):
     async def handle_batch(self, records: Sequence[CaseInput]) -> Sequence[Result]:
         """Results for a batch of cases: fetched side by side, judged together."""
         taken_up_at = datetime.now(UTC)
-        fetched = await self._fetch_all(records)
-        results = {at: Result(problem=said) for at, said in enumerate(fetched) if isinstance(said, InputProblem)}
-        pictures = {at: said for at, said in enumerate(fetched) if isinstance(said, bytes)}
+        seen = await self._see_all(records)
+        results = {at: Result(problem=said) for at, said in enumerate(seen) if isinstance(said, InputProblem)}
+        pictures = {at: said for at, said in enumerate(seen) if isinstance(said, Decoded)}
         verdicts = await self._judge.judge([(records[at].event.case_id, picture) for at, picture in pictures.items()])
         heat_maps = await self._explain(list(pictures.values()), verdicts)
         for at, verdict, heat_map in zip(pictures, verdicts, heat_maps, strict=True):
             results[at] = self._result(records[at], verdict, heat_map, taken_up_at)
         return self._with_changes([results[at] for at in range(len(records))])
 
-    async def _fetch_all(self, records: Sequence[CaseInput]) -> Sequence[bytes | InputProblem]:
+    async def _see_all(self, records: Sequence[CaseInput]) -> Sequence[Seen]:
         started = time.perf_counter()
-        deadline = Deadline.after(self.patience_s)
-        fetched = await asyncio.gather(*(self._fetch(record.event, deadline) for record in records))
+        seen = await self._pictures.see([record.event.image for record in records], Deadline.after(self.patience_s))
         metrics.PHASE.labels("fetch").observe(time.perf_counter() - started)
-        return fetched
+        return seen
 
-    async def _fetch(self, case: CaseEvent, deadline: Deadline) -> bytes | InputProblem:
-        try:
-            return await until_deadline(
-                lambda: self._in_fetcher(partial(self._store.fetch, case.image)),
-                StoreUnavailableError,
-                deadline,
-                stage=self.name,
-                dependency="image_store",
-            )
-        except ImageError as error:
-            return InputProblem(reason=error.code, detail=str(error))
-        except StoreUnavailableError as error:
-            return InputProblem(reason=error.code, detail="the image store did not answer in time")
-
-    async def _explain(self, pictures: Sequence[bytes], verdicts: Sequence[Judgement]) -> list[ImageReference | None]:
+    async def _explain(self, pictures: Sequence[Decoded], verdicts: Sequence[Judgement]) -> list[ImageReference | None]:
         """Where the model looked, drawn over each picture with an injury and stored beside it."""
         if not self._heat_maps:
             return [None] * len(pictures)
@@ -128,18 +109,13 @@ class InferenceStage(StatelessStage[CaseEvent]):
         metrics.PHASE.labels("explain").observe(time.perf_counter() - started)
         return drawn
 
-    async def _draw(self, picture: bytes, verdict: Judgement) -> ImageReference | None:
+    async def _draw(self, picture: Decoded, verdict: Judgement) -> ImageReference | None:
         finding = verdict.answer
         if not isinstance(finding, Finding) or finding.heat is None or finding.region is None:
             return None
-        heat = finding.heat
-
-        def draw_and_store() -> ImageReference:
-            return self._store.put(overlay(picture, heat))
-
         try:
-            return await self._in_fetcher(draw_and_store)
-        except (ImageProblem, ImageError, StoreUnavailableError) as error:
+            return await self._pictures.put(partial(overlay, picture, finding.heat))
+        except (ImageError, StoreUnavailableError) as error:
             # An explanation is worth having, not worth waiting for: the case goes on without it.
             logger.warning("no heat map: %s", type(error).__name__)
             return None
@@ -147,8 +123,6 @@ class InferenceStage(StatelessStage[CaseEvent]):
     def _result(
         self, record: CaseInput, verdict: Judgement, heat_map: ImageReference | None, taken_up_at: datetime
     ) -> Result:
-        if isinstance(verdict.answer, ImageProblem):
-            return Result(problem=InputProblem(reason=verdict.answer.code.value, detail=str(verdict.answer)))
         case = record.event
         event = inference_event(case, verdict, heat_map, taken_up_at)
         received = AuditNote(
@@ -196,6 +170,3 @@ class InferenceStage(StatelessStage[CaseEvent]):
     def on_problem(self, raw: RawRecord, event: CaseEvent | None, problem: InputProblem) -> Result:
         """A person looks at what the model could not be shown."""
         return self._quarantine.ask(raw, event, problem, self.lane)
-
-    async def _in_fetcher(self, call: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._fetchers, call)

@@ -13,7 +13,8 @@ from uuid import uuid4
 import cv2
 import numpy as np
 
-from inference.findings import CLASSES, Finding, ImageProblem, ModelError, ProblemCode
+from inference.decode import Decoded
+from inference.findings import CLASSES, Finding, ModelError
 from schemas.envelope.raw import RawRecord
 from schemas.events import CaseEvent, ImageReference, Lane, ModelStatus, PatientContext
 from streams import topics
@@ -31,16 +32,16 @@ class Oracle:
 
     model_version = "oracle-0000000000"
 
-    def __init__(self, answers: dict[bytes, Any]) -> None:
+    def __init__(self, answers: dict[int, Any]) -> None:
         self._answers = answers
         self.batches: list[int] = []
 
     def warm_up(self) -> None:
         """Nothing to warm."""
 
-    def predict(self, images: Sequence[bytes]) -> list[Finding | ImageProblem]:
-        self.batches.append(len(images))
-        answers = [self._answers[image] for image in images]
+    def judge(self, pictures: Sequence[Decoded]) -> list[Finding]:
+        self.batches.append(len(pictures))
+        answers = [self._answers[int(picture.pixels[0, 0, 0])] for picture in pictures]
         if any(isinstance(answer, ModelError) for answer in answers):
             raise ModelError("NaN")
         return answers
@@ -60,13 +61,14 @@ def abstained() -> Finding:
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = ImageStore(f"file://{folder}")
-        self.answers: dict[bytes, Any] = {}
+        #: By the shade of the picture.
+        self.answers: dict[int, Any] = {}
         self.oracle = Oracle(self.answers)
 
     def case(self, answer: Any, shade: int) -> CaseInput:
         pixels = np.full((64, 64, 3), shade, np.uint8)
         reference = self.store.put(cv2.imencode(".png", pixels)[1].tobytes())
-        self.answers[self.store.fetch(reference)] = answer
+        self.answers[shade] = answer
         return case_input(reference)
 
     def process(self, inputs: Sequence[CaseInput], load: Any = None) -> list[Result]:
@@ -125,7 +127,8 @@ def test_a_picture_that_cannot_be_fetched_spoils_no_other(tmp_path: Path) -> Non
 
 def test_a_picture_that_cannot_be_read_is_a_problem_named_by_its_code(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    results = bench.process([bench.case(ImageProblem(ProblemCode.TRUNCATED, "half"), 1)])
+    whole = cv2.imencode(".png", np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))[1].tobytes()
+    results = bench.process([case_input(bench.store.put(whole[: len(whole) // 2]))])
     assert results[0].problem is not None
     assert results[0].problem.reason == "truncated"
 
