@@ -21,7 +21,7 @@ MAX_JPEG_PIXELS: Final = 64_000_000
 #: Most pixels of a PNG or WebP, which must be decoded in full.
 MAX_OTHER_PIXELS: Final = 25_000_000
 #: Most memory, in bytes, that decoding one picture may take. Enough for 25 megapixels of PNG or WebP, and for what
-#: phones write as progressive JPEG (64 megapixels at 4:2:0, 36 at 4:4:4). Larger: a worker no longer fits into the
+#: phones write as progressive JPEG (64 megapixels at 4:2:0, 35 at 4:4:4). Larger: a worker no longer fits into the
 #: memory that docs/performance.md states for it.
 MAX_MEMORY: Final = 208 * 2**20
 #: Shortest side that can show a wound. Below, even a clear picture has fewer pixels than the network needs.

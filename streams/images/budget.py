@@ -63,7 +63,9 @@ class ByteBudget:
                 if turn.done() and not turn.cancelled():
                     self.give_back(amount)
                 else:
-                    self._waiting.remove((amount, turn))
+                    # Unless whoever was served in the meantime has thrown it out.
+                    with contextlib.suppress(ValueError):
+                        self._waiting.remove((amount, turn))
                     self._serve()
                 raise
         else:

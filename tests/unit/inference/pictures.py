@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import cv2
+import numpy as np
 from PIL import Image
 
 
@@ -21,3 +23,9 @@ def large(side: int, mode: str = "RGB") -> Image.Image:
 def heavy() -> bytes:
     """24 megapixels of transparent PNG: some hundred kilobytes, a second to decode."""
     return encoded(large(4_900, "RGBA"), "PNG", compress_level=1)
+
+
+def slow() -> bytes:
+    """Sixteen bits in four channels: more than a second of processor time, where a decoder has less than one left."""
+    deep = np.full((4_950, 4_950, 4), 9_999, np.uint16)
+    return cv2.imencode(".png", deep, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

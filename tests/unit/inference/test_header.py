@@ -35,7 +35,8 @@ def without_pixels(kind: str, width: int, height: int) -> bytes:
     frame += b"".join(bytes((at, sampling if at == 0 else 0x11, 0)) for at in range(components))
     scan = bytes((components,)) + bytes(2 * components + 3)
     return b"\xff\xd8" + b"".join(
-        bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body for marker, body in ((code, frame), (0xDA, scan))
+        bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+        for marker, body in ((code, frame), (0xDA, scan))
     )
 
 
@@ -74,7 +75,7 @@ def test_a_jpeg_with_two_frames_is_damaged() -> None:
     [
         ("JPEG", 9_000, 7_000),
         ("JPEG progressive", 8_000, 6_000),
-        ("JPEG progressive 4:4:4", 6_000, 6_000),
+        ("JPEG progressive 4:4:4", 7_000, 5_000),
         ("PNG", 5_000, 5_000),
         ("WEBP", 5_000, 5_000),
     ],
