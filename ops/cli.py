@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ops.terminal.plain import plain
 from schemas.errors import OneLineError
 
 #: verb → (module:attribute, one line of help shown by `vigia --help`).
@@ -72,10 +73,13 @@ class LazyGroup(click.Group):
         """Run the command; an error that is one line for people becomes that line."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = plain(error.message)
+            raise
         except Exception as error:
             if not is_one_line(error):
                 raise
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(plain(error)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs with the table's own texts, so that help imports nothing."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from uuid import UUID
 
 import click
 
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from schemas.events import StageClass
 from streams.client.acknowledge import Acknowledger, Answered
 
@@ -37,7 +37,7 @@ def command(escalation_id: UUID, role: str, resolve: bool, stage: str | None, by
             stage=None if stage is None else StageClass(stage),
             by=by,
         )
-    click.echo(json.dumps(_plain(answered)) if as_json else _line(answered))
+    echo_json(_plain(answered)) if as_json else echo(_line(answered))
     if not answered.accepted:
         raise click.exceptions.Exit(1)
 

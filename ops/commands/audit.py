@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +9,11 @@ from pathlib import Path
 from uuid import UUID
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ops.system.context import load_settings
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo, echo_json
 from ops.views.audit import print_remains, print_report, print_trail, textfile, topic_prefix, trail_json, when
 from schemas.errors import ContractError
 from schemas.registry import Registry
@@ -24,7 +24,7 @@ from streams.audit.trail import CaseReader
 from streams.broker.read import UnreadableError
 from streams.settings import SettingsError
 
-ERR = Console(stderr=True, highlight=False)
+ERR = plain_console(stderr=True)
 #: Below so many offsets a bar would be gone before it is seen.
 SHOW_BAR_FROM = 20_000
 
@@ -69,7 +69,7 @@ def verify(case_id: UUID | None, as_json: bool, metrics: Path | None, memory: in
     if metrics is not None:
         _write(metrics, textfile(report, time.monotonic() - started))
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2))
+        echo_json(report.as_json(), indent=2)
     else:
         print_report(report, time.monotonic() - started)
     if not report.clean:
@@ -90,11 +90,11 @@ def show(case_id: UUID, as_json: bool, prefix: str) -> None:
         serde = Serde(settings.schema_registry_url)
         trail = CaseReader(settings.bootstrap_servers, serde, prefix=prefix).trail(case_id)
     if as_json:
-        click.echo(json.dumps(trail_json(trail), indent=2))
+        echo_json(trail_json(trail), indent=2)
     elif trail.entries:
         print_trail(case_id, trail)
     if trail.erased_at is not None and not as_json:
-        click.echo(f"erased {when(trail.erased_at)}; entries above, if any, are newer")
+        echo(f"erased {when(trail.erased_at)}; entries above, if any, are newer")
     if not trail.entries and trail.erased_at is None:
         raise click.ClickException(f"the audit has nothing on case {case_id}")
 
@@ -123,12 +123,12 @@ def erase_case(case_id: UUID, yes: bool, ground: str, prefix: str) -> None:
         entries = len(reader.trail(case_id).entries)
         events = reader.events(case_id)
         if entries == 0:
-            click.echo(f"the audit has nothing (more) on case {case_id}")
+            echo(f"the audit has nothing (more) on case {case_id}")
         elif yes:
             deleted = erase(reader, serde, settings.bootstrap_servers, case_id, ground=ground)
-            click.echo(f"erased {deleted} audit entries of case {case_id}")
+            echo(f"erased {deleted} audit entries of case {case_id}")
         else:
-            click.echo(f"would erase {entries} audit entries of case {case_id}; to do it: --yes")
+            echo(f"would erase {entries} audit entries of case {case_id}; to do it: --yes")
     print_remains(settings.image_store, remains(events), events)
     if entries and not yes:
         raise click.exceptions.Exit(1)

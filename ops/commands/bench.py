@@ -14,6 +14,7 @@ from rich.console import Console
 from ops.bench import report
 from ops.bench.run import BenchFigures, BenchSizes, run
 from ops.system import stopping
+from ops.terminal.console import plain_console
 
 
 @click.command()
@@ -40,7 +41,7 @@ def command(
     Ratios of one run are what counts: seconds depend on the machine. docs/performance.md says what this does not show.
     Starts a broker, a registry, a Redis and workers of its own in a temporary folder; nothing is left.
     """
-    console = Console()
+    console = plain_console()
     sizes = BenchSizes(
         rounds=rounds,
         cases=cases,

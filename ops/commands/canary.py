@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from pathlib import Path
@@ -15,6 +14,7 @@ from ops.monitoring.endpoint import Endpoint
 from ops.monitoring.targets import write_target
 from ops.system import logs, stopping
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from schemas.events import Lane
 from streams.liveness import Heart
 
@@ -61,7 +61,7 @@ def command(
             stopped = threading.Event()
             heart = Heart(stall_s=STALL_S)
             with Endpoint(host, port, health=heart.check) as endpoint, stopping.calling(stopped.set):
-                click.echo(f"http://{endpoint.address}/metrics")
+                echo(f"http://{endpoint.address}/metrics")
                 if metrics_target is not None:
                     write_target(metrics_target, endpoint.address, {"job": "vigia-canary"})
                 canary.run(stopped.is_set, logger.warning, heart.beat)
@@ -71,16 +71,14 @@ def command(
 
 
 def _fly_once(canary: Canary, lane: Lane, as_json: bool) -> None:
-    journey = canary.fly(lane, lambda text: click.echo(text, err=True))
+    journey = canary.fly(lane, lambda text: echo(text, err=True))
     if journey is None:
         raise click.exceptions.Exit(1)
     if as_json:
         seen = {step: round(journey.seen[step], 4) if step in journey.seen else None for step in STEPS}
-        click.echo(
-            json.dumps({"case_id": journey.case_id, "lane": journey.lane, "arrived": journey.arrived, "seconds": seen})
-        )
+        echo_json({"case_id": journey.case_id, "lane": journey.lane, "arrived": journey.arrived, "seconds": seen})
     else:
         for step in STEPS:
-            click.echo(f"{step:<12}{f'{journey.seen[step]:.3f} s' if step in journey.seen else 'not seen'}")
+            echo(f"{step:<12}{f'{journey.seen[step]:.3f} s' if step in journey.seen else 'not seen'}")
     if not journey.arrived:
         raise click.exceptions.Exit(1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import click
 
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from ops.views.audit import topic_prefix, trail_json, when
 from schemas.envelope.dead_letter import PREFIX
 from schemas.events import (
@@ -48,15 +48,15 @@ def show(case_id: UUID, language: str, as_json: bool, prefix: str) -> None:
     events, trail = reader.events(case_id), reader.trail(case_id)
     if as_json:
         told = {"case_id": str(case_id), "events": [e.as_mapping() for e in events], "audit": trail_json(trail)}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        echo_json(told, indent=2)
     else:
-        click.echo(f"case {case_id}")
+        echo(f"case {case_id}")
         languages = ("es", "en") if language == "both" else (language,)
         for received in events:
             for line in _told(received, trail, languages):
-                click.echo(line)
+                echo(line)
         for line in _only_audited(events, trail):
-            click.echo(line)
+            echo(line)
     if not events and not trail.entries and trail.erased_at is None:
         raise click.ClickException(f"nothing is known of case {case_id}")
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from ops.chaos.campaign import run
 from ops.chaos.outcome import CampaignOutcome, CampaignPlan
 from ops.system import stopping
+from ops.terminal.console import plain_console
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_EVERY_S = 10.0
@@ -58,7 +59,7 @@ def command(
         duration_s=duration,
         keep=None if keep is None else keep.absolute(),
     )
-    console = Console()
+    console = plain_console()
     try:
         with stopping.Interrupt().raising():
             outcome = _with_progress(plan, console)

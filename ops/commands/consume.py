@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from ops.system import stopping
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from streams.client import EventConsumer, ReceivedEvent
 
 
@@ -25,7 +24,7 @@ def command(topics: tuple[str, ...], group: str | None, most: int | None, timeou
     undecoded = 0
     with EventConsumer(load_settings(), topics, group) as consumer, stopping.calling(consumer.stop):
         for count, received in enumerate(consumer.events(timeout), start=1):
-            click.echo(json.dumps(received.as_mapping(), ensure_ascii=False) if as_json else _line(received))
+            echo_json(received.as_mapping()) if as_json else echo(_line(received))
             undecoded += received.decoded is None
             if most is not None and count >= most:
                 consumer.mark_handled()

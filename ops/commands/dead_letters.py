@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from uuid import UUID
 import click
 
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from ops.views.audit import print_columns, topic_prefix
 from schemas.envelope.audit import sha256_hex
 from schemas.errors import UndecodableError
@@ -92,16 +92,16 @@ def list_letters(
     audited = reader.audited(found)
     if as_json:
         for letter in found:
-            click.echo(json.dumps(_as_mapping(letter, audited[letter.address])))
+            echo_json(_as_mapping(letter, audited[letter.address]))
         return
     if not found:
-        click.echo("no dead letters")
+        echo("no dead letters")
         return
     rows = [("ID", "WHEN (UTC)", "STAGE", "REASON", "FROM", "ATTEMPT", "CASE", "REDRIVEN")]
     print_columns([*rows, *(_row(letter, audited[letter.address]) for letter in found)])
     counted = Counter(letter.reason for letter in found)
     if len(counted) > 1:
-        click.echo(", ".join(f"{count} {name}" for name, count in counted.most_common()))
+        echo(", ".join(f"{count} {name}" for name, count in counted.most_common()))
 
 
 @dead_letters.command("show")
@@ -118,8 +118,8 @@ def show(address: Address, payload: bool, prefix: str) -> None:
     if payload:
         with Registry(settings.schema_registry_url) as registry:
             told["payload"] = _payload(letter.value, registry)
-        click.echo("this output may hold patient context", err=True)
-    click.echo(json.dumps(told, indent=2, ensure_ascii=False, default=str))
+        echo("this output may hold patient context", err=True)
+    echo_json(told, indent=2)
 
 
 @dead_letters.command("redrive")
@@ -163,9 +163,9 @@ def redrive_letters(
     serde = Serde(settings.schema_registry_url)
     for outcome in redrive(reader, serde, chosen, rules):
         counted[outcome.status] += 1
-        click.echo(_outcome_json(outcome) if as_json else _outcome_line(outcome))
+        echo_json(_outcome_mapping(outcome)) if as_json else echo(_outcome_line(outcome))
     if not as_json:
-        click.echo(", ".join(f"{count} {status.value}" for status, count in counted.items()) or "no dead letters")
+        echo(", ".join(f"{count} {status.value}" for status, count in counted.items()) or "no dead letters")
     if any(counted[status] for status in REFUSED):
         raise click.exceptions.Exit(1)
 
@@ -224,9 +224,7 @@ def _outcome_line(outcome: Outcome) -> str:
     return f"{letter.address}  {outcome.status.value}  {letter.reason}  to {_origin(letter).split('[', 1)[0]}"
 
 
-def _outcome_json(outcome: Outcome) -> str:
+def _outcome_mapping(outcome: Outcome) -> dict[str, object]:
     letter = outcome.letter
     topic = None if letter.origin is None else letter.origin.topic
-    return json.dumps(
-        {"id": str(letter.address), "status": outcome.status.value, "reason": letter.reason, "topic": topic}
-    )
+    return {"id": str(letter.address), "status": outcome.status.value, "reason": letter.reason, "topic": topic}

@@ -19,6 +19,7 @@ from ops.system import stopping
 from ops.system.context import default_run_dir
 from ops.system.health import HealthProbe
 from ops.system.system import Options, System
+from ops.terminal.console import plain_console
 
 #: All seven classes on three skin tones.
 CASES = 21
@@ -45,7 +46,7 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
     It runs on services and in a folder of its own, which the next demo empties.
     Exit code 0 only if every input has exactly its outcome and the audit chain holds.
     """
-    console = Console()
+    console = plain_console()
     started = time.monotonic()
     try:
         env = own_environment()

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import click
 
+from ops.terminal.plain import echo, echo_json
 from schemas.events import Lane, ModelStatus, PatientContext, StageClass
 from streams.clinical.context import read_context
 from streams.clinical.decide import decide_lesions
@@ -58,9 +59,9 @@ def grade(policy_file: Path | None, pretty: bool) -> None:
         except ValueError as error:
             raise BadInput(f"{where}{error}") from None
         if pretty:
-            click.echo(json.dumps(decision.to_dict(), ensure_ascii=False, indent=2))
+            echo_json(decision.to_dict(), indent=2)
         else:
-            click.echo(decision.to_json())
+            echo(decision.to_json().decode())
 
 
 def grade_case(policy: Policy, case: object) -> Decision:

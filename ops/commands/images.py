@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from inference.findings import CLASSES
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo
 
 
 @click.group()
@@ -27,13 +29,12 @@ def generate(out: Path, count: int, seed: int, shifted: bool, stage: str | None,
 
     The same seed gives the same pictures.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from inference.synthetic.dataset import write
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("Generating", total=count)
         sheet = write(
@@ -46,4 +47,4 @@ def generate(out: Path, count: int, seed: int, shifted: bool, stage: str | None,
             masks=masks,
             progress=lambda done: progress.advance(task, done),
         )
-    click.echo(f"{count} pictures in {out}; contact sheet: {sheet}")
+    echo(f"{count} pictures in {out}; contact sheet: {sheet}")

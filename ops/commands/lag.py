@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import click
-from rich.console import Console
 
 from ops.lag.evaluator import LagState
 from ops.lag.figures import LagFigures
@@ -14,6 +12,8 @@ from ops.lag.monitor import LagMonitor
 from ops.lag.table import as_mapping, as_table
 from ops.system.connect import broker_address
 from ops.system.programs import expected_groups
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo_json
 
 #: Rates and the state of a group need samples over time; `--watch-for` gives them.
 DEFAULT_WATCH_S = 2.0
@@ -42,7 +42,7 @@ def command(topics: str, groups: str, partitions: bool, watch_for: float, within
     with LagMonitor(address, topics=topics, groups=groups, expected=expected) as monitor:
         figures = _measure(monitor, watch_for, within)
     if as_json:
-        click.echo(json.dumps([as_mapping(lag) for lag in figures.lags], indent=2))
+        echo_json([as_mapping(lag) for lag in figures.lags], indent=2)
     else:
         _print(figures, partitions)
     if any(lag.state in (LagState.STALLED, LagState.STOPPED) for lag in figures.lags):
@@ -50,7 +50,7 @@ def command(topics: str, groups: str, partitions: bool, watch_for: float, within
 
 
 def _measure(monitor: LagMonitor, watch_for: float, within: float) -> LagFigures:
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with console.status("asking the broker") as status:
         figures = monitor.settle(within, lambda f: status.update(f"counting: {f.uncounted} offsets to go"))
         until = figures.view.at_s + watch_for
@@ -61,7 +61,7 @@ def _measure(monitor: LagMonitor, watch_for: float, within: float) -> LagFigures
 
 
 def _print(figures: LagFigures, partitions: bool) -> None:
-    console = Console()
+    console = plain_console()
     if not figures.lags:
         console.print("No consumer group has anything to do with these topics.")
         return

@@ -21,6 +21,7 @@ from ops.system import logs, stopping
 from ops.system.connect import broker_address
 from ops.system.context import load_settings
 from ops.system.programs import expected_groups
+from ops.terminal.plain import echo
 from streams.liveness import Heart
 
 
@@ -63,7 +64,7 @@ def command(port: int, host: str, topics: str, groups: str, clinical: bool, metr
             waiting.start()
             stack.callback(waiting.stop)
         endpoint = stack.enter_context(Endpoint(host, port, registry=registry, health=heart.check))
-        click.echo(f"http://{endpoint.address}/metrics")
+        echo(f"http://{endpoint.address}/metrics")
         if metrics_target is not None:
             write_target(metrics_target, endpoint.address, {"job": "vigia-lag-exporter"})
         stopped = threading.Event()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo, echo_block, echo_json
 from streams.clinical.policy import Policy
 from streams.clinical.policy.values import Rule
 from streams.stages.policy.file import load_policy
@@ -26,7 +27,7 @@ def policy() -> None:
 def check(file: Path) -> None:
     """Say in one line whether workers would accept FILE (a whole policy, or an overlay with a `base` key)."""
     checked = _load(file)
-    click.echo(f"{file}: good: {checked.id} {checked.version}, {len(checked.rules)} rules, sha256 {checked.hash}")
+    echo(f"{file}: good: {checked.id} {checked.version}, {len(checked.rules)} rules, sha256 {checked.hash}")
 
 
 @policy.command()
@@ -38,9 +39,9 @@ def show(file: Path | None, as_json: bool, markdown: bool, lang: str) -> None:
     """Print the policy in FILE (or VIGIA_POLICY_FILE, or else the packaged one) as tables."""
     loaded = _load(file)
     if as_json:
-        click.echo(json.dumps(describe(loaded), ensure_ascii=False, indent=2))
+        echo_json(describe(loaded), indent=2)
     elif markdown:
-        click.echo(markdown_rules(loaded))
+        echo_block(markdown_rules(loaded))
     else:
         _print(loaded, lang)
 
@@ -136,14 +137,15 @@ def markdown_rules(loaded: Policy) -> str:
 
 
 def _print(loaded: Policy, lang: str) -> None:
-    console = Console(highlight=False)
-    console.print(f"[bold]{loaded.id} {loaded.version}[/bold]  sha256 {loaded.hash}", soft_wrap=True)
+    console = plain_console()
+    title = Text.assemble((f"{loaded.id} {loaded.version}", "bold"), f"  sha256 {loaded.hash}")
+    console.print(title, soft_wrap=True)
     console.print(getattr(loaded.disclaimer, lang), style="italic")
     rules = Table("rule", "when", "then", "source", title="Rules (all that match apply)", title_justify="left")
     for rule in loaded.rules:
         entry = _rule(loaded, rule)
         rules.add_row(
-            f"{rule.id}\n[dim]{getattr(rule.reason, lang)}[/dim]",
+            Text.assemble(rule.id, "\n", (getattr(rule.reason, lang), "dim")),
             "\n".join(_lines(entry["when"])) or "always",
             "\n".join(_lines(entry["then"])),
             rule.reason.source,

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from ops.system.context import load_settings
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo, echo_json
 from streams.client import (
     PUBLISH_ERRORS,
     CaseConflictError,
@@ -130,7 +131,7 @@ def _show_one(answer: PublishedCase | RefusedCase, as_json: bool) -> None:
 
 def _show_many(producer: CaseProducer, cases: list[NewCase], as_json: bool) -> None:
     refused = 0
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("publishing", total=len(cases))
         for number, answer in enumerate(producer.publish_many(cases), start=1):
@@ -138,33 +139,31 @@ def _show_many(producer: CaseProducer, cases: list[NewCase], as_json: bool) -> N
             if isinstance(answer, RefusedCase):
                 refused += 1
                 # By number: a file's name may be a patient's.
-                click.echo(f"picture {number} of {len(cases)} by name: {answer.error}", err=True)
+                echo(f"picture {number} of {len(cases)} by name: {answer.error}", err=True)
             else:
                 _show(answer, as_json)
     if not as_json:
-        click.echo(f"{len(cases) - refused} of {len(cases)} pictures published")
+        echo(f"{len(cases) - refused} of {len(cases)} pictures published")
     if refused:
         raise SystemExit(2)
 
 
 def _show(case: PublishedCase, as_json: bool) -> None:
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "case_id": str(case.case_id),
-                    "event_id": str(case.event_id),
-                    "lane": case.lane.value,
-                    "topic": case.topic,
-                    "partition": case.partition,
-                    "offset": case.offset,
-                    "duplicate": case.duplicate,
-                }
-            )
+        echo_json(
+            {
+                "case_id": str(case.case_id),
+                "event_id": str(case.event_id),
+                "lane": case.lane.value,
+                "topic": case.topic,
+                "partition": case.partition,
+                "offset": case.offset,
+                "duplicate": case.duplicate,
+            }
         )
         return
     again = " (published before)" if case.duplicate else ""
-    click.echo(f"case {case.case_id} is on {case.topic}[{case.partition}] at offset {case.offset}{again}")
+    echo(f"case {case.case_id} is on {case.topic}[{case.partition}] at offset {case.offset}{again}")
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from ops.system.context import load_settings
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo, echo_json
 from ops.views.reviews import PRIORITIES, Review, read_ground_truth, read_reviews, summary
 from streams.clinical.ground_truth import GroundTruth, Relation
 
@@ -44,7 +44,7 @@ def command(priority: tuple[str, ...], overdue: bool, role: str | None, agreemen
 
 def _print(reviews: list[Review], now: datetime) -> None:
     told = summary(reviews, now)
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     oldest = "" if told.oldest is None else f", oldest {_span(now - told.oldest)}"
     console.print(f"{told.pending} pending, {told.overdue} overdue, {told.acknowledged} taken up{oldest}")
     if told.by_role:
@@ -97,7 +97,7 @@ def _print_json(reviews: list[Review], now: datetime) -> None:
         }
         for each in reviews
     ]
-    click.echo(json.dumps({**told, "reviews": listed}))
+    echo_json({**told, "reviews": listed})
 
 
 def _print_agreement(truth: GroundTruth, as_json: bool) -> None:
@@ -107,19 +107,19 @@ def _print_agreement(truth: GroundTruth, as_json: bool) -> None:
             version: {**{r.value: one.counts[r] for r in Relation}, "staged": one.staged, "share": one.share}
             for version, one in versions.items()
         }
-        click.echo(json.dumps(plain))
+        echo_json(plain)
         return
     if not versions:
-        click.echo("no escalation was resolved with a staging yet: vigia ack ESCALATION --role … --resolve --stage …")
+        echo("no escalation was resolved with a staging yet: vigia ack ESCALATION --role … --resolve --stage …")
         return
     for version, one in versions.items():
         share = "" if one.share is None else f" ({one.share:.0%})"
-        click.echo(
+        echo(
             f"{version}: {one.staged} staged, {one.counts[Relation.AGREEMENT]} agree{share}, "
             f"{one.counts[Relation.UNDER_STAGING]} staged too low, {one.counts[Relation.OVER_STAGING]} too high, "
             f"{one.counts[Relation.NOT_COMPARABLE]} not comparable"
         )
-    click.echo("escalated cases only: not an accuracy over all pictures")
+    echo("escalated cases only: not an accuracy over all pictures")
 
 
 def _span(span: timedelta) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ops.system.context import load_settings
+from ops.terminal.plain import echo
 from schemas import compatibility, definitions
 
 
@@ -22,10 +23,10 @@ def list_schemas() -> None:
     from streams import topics
 
     for topic, record in topics.RECORDS:
-        click.echo(f"{topic:40} {record.__avro__.full_name}")
-    click.echo()
+        echo(f"{topic:40} {record.__avro__.full_name}")
+    echo()
     for name, definition in definitions.packaged().items():
-        click.echo(f"{name:40} {definition['doc']}")
+        echo(f"{name:40} {definition['doc']}")
 
 
 @schemas_group.command("check")
@@ -33,10 +34,10 @@ def check() -> None:
     """Check, without a registry, that these schemas read and are read by every released version."""
     problems = compatibility.check(definitions.AVSC, compatibility.RELEASED)
     for problem in problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
     if problems:
         raise SystemExit(1)
-    click.echo(f"{len(definitions.packaged())} types, compatible with {', '.join(_versions()) or 'no release yet'}")
+    echo(f"{len(definitions.packaged())} types, compatible with {', '.join(_versions()) or 'no release yet'}")
 
 
 @schemas_group.command("register")
@@ -47,7 +48,7 @@ def register() -> None:
 
     ids = Serde(load_settings().schema_registry_url).register_all(topics.RECORDS)
     for topic, schema_id in ids.items():
-        click.echo(f"{topic:40} schema id {schema_id}")
+        echo(f"{topic:40} schema id {schema_id}")
 
 
 @schemas_group.command("release")
@@ -65,7 +66,7 @@ def release(version: str) -> None:
     folder.mkdir(parents=True)
     for path in sorted(definitions.AVSC.glob("*.avsc")):
         shutil.copyfile(path, folder / path.name)
-    click.echo(f"released {version} in {folder}")
+    echo(f"released {version} in {folder}")
 
 
 @schemas_group.command("asyncapi")
@@ -79,7 +80,7 @@ def asyncapi(only_check: bool, output: Path) -> None:
     if not only_check:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
-        click.echo(f"wrote {output}")
+        echo(f"wrote {output}")
     elif not output.is_file() or output.read_text(encoding="utf-8") != text:
         raise click.ClickException(f"{output} is not up to date: run `vigia schemas asyncapi`")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import click
 
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from schemas import definitions
 from schemas.errors import SchemaNotRegisteredError
 from schemas.registry import COMPATIBILITY, Registry, subject_of
@@ -35,11 +35,11 @@ def apply(as_json: bool) -> None:
     ids = serde.register_all(topics.RECORDS)
     serde.close()
     if as_json:
-        click.echo(json.dumps({"created": applied.created, "schema_ids": ids, **_as_json(applied.differences)}))
+        echo_json({"created": applied.created, "schema_ids": ids, **_as_json(applied.differences)})
     else:
         for name in applied.created:
-            click.echo(f"created {name} ({settings.partitions} partitions)")
-        click.echo(f"{len(topics.ALL)} topics, {len(ids)} with schemas under {COMPATIBILITY}")
+            echo(f"created {name} ({settings.partitions} partitions)")
+        echo(f"{len(topics.ALL)} topics, {len(ids)} with schemas under {COMPATIBILITY}")
         _show(applied.differences)
     _exit(applied.differences)
 
@@ -53,11 +53,11 @@ def check(as_json: bool) -> None:
     with Registry(settings.schema_registry_url) as registry:
         differences += tuple(_registry_differences(registry))
     if as_json:
-        click.echo(json.dumps(_as_json(differences)))
+        echo_json(_as_json(differences))
     else:
         _show(differences)
         if not differences:
-            click.echo(f"{len(topics.ALL)} topics are as declared")
+            echo(f"{len(topics.ALL)} topics are as declared")
     _exit(differences)
 
 
@@ -78,7 +78,7 @@ def _registry_differences(registry: Registry) -> Iterator[topic_admin.Difference
 
 def _show(differences: tuple[topic_admin.Difference, ...]) -> None:
     for difference in differences:
-        click.echo(f"{'must be mended' if difference.serious else 'differs'}: {difference}")
+        echo(f"{'must be mended' if difference.serious else 'differs'}: {difference}")
 
 
 def _as_json(differences: tuple[topic_admin.Difference, ...]) -> dict[str, object]:

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from ops.monitoring.server import PrometheusServer
 from ops.system import stopping
@@ -21,6 +22,7 @@ from ops.system.health import Health, HealthProbe
 from ops.system.programs import CANARY, PROGRAMS, optional_workers
 from ops.system.supervisor import ProcessState
 from ops.system.system import Options, System
+from ops.terminal.console import plain_console
 
 #: Seconds between looks at the workers' health: what a look costs them is one rendering of their metrics.
 LOOK_S = 2.0
@@ -41,7 +43,7 @@ def up(brokers: str, workers: int, run_dir: Path | None, with_prometheus: bool) 
     Other vigia commands of this user find the running system by themselves. Services of your own are used
     instead of embedded ones when VIGIA_BOOTSTRAP_SERVERS or VIGIA_SCHEMA_REGISTRY_URL are set.
     """
-    console = Console()
+    console = plain_console()
     stop = threading.Event()
     try:
         options = Options(
@@ -137,9 +139,9 @@ def _table(healths: Sequence[Health], workers: Collection[str]) -> Table:
     return table
 
 
-def _state(health: Health, *, is_worker: bool) -> str:
+def _state(health: Health, *, is_worker: bool) -> Text:
     if health.status.state is not ProcessState.RUNNING:
-        return f"[red]{health.status.state.value}[/red]"
+        return Text(health.status.state.value, "red")
     if is_worker and not health.partitions:
-        return "[yellow]starting[/yellow]"
-    return "[green]running[/green]"
+        return Text("starting", "yellow")
+    return Text("running", "green")

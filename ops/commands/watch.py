@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 
@@ -12,6 +11,8 @@ from rich.live import Live
 
 from ops.system import stopping
 from ops.system.context import load_settings
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo_json
 from ops.watch.live import LiveSystem
 from ops.watch.screen import draw
 from ops.watch.snapshot import as_json
@@ -34,7 +35,7 @@ def command(once: bool, as_json_: bool, groups: str) -> None:
     if as_json_ and not once:
         raise click.UsageError("--json goes with --once")
     settings = load_settings()
-    console = Console()
+    console = plain_console()
     if once:
         with LiveSystem(settings.bootstrap_servers, settings.schema_registry_url, groups) as system:
             _once(system, console, as_json_)
@@ -58,7 +59,7 @@ def _once(system: LiveSystem, console: Console, as_json_: bool) -> None:
     system.wait(ONCE_APART_S)
     snapshot = system.look()
     if as_json_:
-        click.echo(json.dumps(as_json(snapshot), indent=2))
+        echo_json(as_json(snapshot), indent=2)
     else:
         console.print(draw(snapshot))
     if snapshot.trouble:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import click
-from rich.console import Console
+from rich.text import Text
 
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo, plain
 from schemas.events import AuditEntry
 from streams.audit.erasure import Remains, unanswered
 from streams.audit.report import Kind, Report
@@ -27,7 +29,7 @@ LINES = 50
 
 def print_report(report: Report, seconds: float) -> None:
     """Print what was verified, what is in order, and the findings, each with topic, partition and offset."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     records = sum(report.records.values())
     console.print(f"{records} records against {report.entries} audit entries in {seconds:.1f} s")
     counted = [f"{count} {name.replace('_', ' ')}" for name, count in report.counted().items() if count]
@@ -36,29 +38,30 @@ def print_report(report: Report, seconds: float) -> None:
     for note in report.notes:
         console.print(f"note: {note}")
     for finding in report.findings[:LINES]:
-        console.print(f"[red]{finding.kind.value}[/red]  {str(finding).removeprefix(finding.kind.value + ': ')}")
+        detail = str(finding).removeprefix(finding.kind.value + ": ")
+        console.print(Text.assemble((finding.kind.value, "red"), f"  {plain(detail)}"))
     total = sum(report.broken.values())
     if total > LINES:
         console.print(f"… and {total - LINES} more (--json)")
     if report.clean:
-        console.print("[green]the chain holds[/green]")
+        console.print("the chain holds", style="green")
     else:
         named = ", ".join(f"{report.broken[kind]} {kind.value}" for kind in Kind if report.broken[kind])
-        console.print(f"[red]the chain is broken[/red]: {named}")
+        console.print(Text.assemble(("the chain is broken", "red"), f": {named}"))
 
 
 def print_trail(case_id: UUID, trail: Trail) -> None:
     """Print each entry: time, stage and outcome; then model, policy, and the hashes of input and output."""
-    click.echo(f"case {case_id}")
+    echo(f"case {case_id}")
     for entry in trail.entries:
-        click.echo(f"{when(entry.decided_at)}  {entry.stage.value:<15}  {entry.outcome}")
+        echo(f"{when(entry.decided_at)}  {entry.stage.value:<15}  {entry.outcome}")
         source = "(from outside)" if entry.input_hash is None else f"from {entry.input_hash[:12]}"
         if trail.unlinked(entry):
             source += " (of which this case's audit knows nothing)"
         by = [f"{name} {version}" for name, version in _versions(entry) if version]
-        click.echo(f"{'':25}{', '.join([*by, f'{source} to {entry.output_hash[:12]} on {entry.topic}'])}")
+        echo(f"{'':25}{', '.join([*by, f'{source} to {entry.output_hash[:12]} on {entry.topic}'])}")
         if entry.attributes:
-            click.echo(f"{'':25}{'  '.join(f'{name}={value}' for name, value in entry.attributes.items())}")
+            echo(f"{'':25}{'  '.join(f'{name}={value}' for name, value in entry.attributes.items())}")
 
 
 def _versions(entry: AuditEntry) -> tuple[tuple[str, str | None], ...]:
@@ -69,7 +72,7 @@ def print_columns(rows: list[tuple[str, ...]]) -> None:
     """Print rows in aligned columns, each on one line however long, so that a script can split them."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def trail_json(trail: Trail) -> dict[str, object]:
@@ -100,14 +103,14 @@ def _entry_json(entry: AuditEntry) -> dict[str, object]:
 def print_remains(image_store: str, left: list[Remains], events: list[ReceivedEvent]) -> None:
     """Print what an erasure leaves, where, and until when."""
     if open_ones := unanswered(events):
-        click.echo(f"{open_ones} escalations are not answered: their clock writes new entries. Resolve them first.")
+        echo(f"{open_ones} escalations are not answered: their clock writes new entries. Resolve them first.")
     for each in left:
         until = "for good" if each.until is None else f"until {each.until:%Y-%m-%d} at the latest"
-        click.echo(f"remains: {each.records} in {each.topic}, {until}")
+        echo(f"remains: {each.records} in {each.topic}, {until}")
     pictures = {r.decoded.image.uri for r in events if hasattr(r.decoded, "image") and r.decoded.image is not None}  # type: ignore[union-attr]
     for uri in sorted(pictures):
-        click.echo(f"remains: picture {uri} (other cases may use it; delete it in the store {image_store})")
-    click.echo("remains: whatever subscribers of these topics, backups and mirrored clusters keep")
+        echo(f"remains: picture {uri} (other cases may use it; delete it in the store {image_store})")
+    echo("remains: whatever subscribers of these topics, backups and mirrored clusters keep")
 
 
 def textfile(report: Report | None, seconds: float) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from inference import versions as registry
@@ -16,6 +15,8 @@ from inference.findings import ModelError
 from ops.commands.model.progress import Watch
 from ops.commands.model.rollout import announce, canary, clear, orders, shadow
 from ops.commands.model.speed import speed
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo, echo_block, echo_json
 from schemas.events import ModelAction
 
 _DIRECTORY = click.option(
@@ -51,12 +52,12 @@ def list_versions(directory: Path | None, as_json: bool) -> None:
             state = str(error)
         rows.append({"version": version, "active": version == active, "state": state})
     if as_json:
-        click.echo(json.dumps(rows))
+        echo_json(rows)
         return
     table = Table("", "version", "state")
     for row in rows:
         table.add_row("→" if row["active"] else "", row["version"], row["state"])
-    Console().print(table)
+    plain_console().print(table)
 
 
 @model.command()
@@ -69,11 +70,11 @@ def show(version: str | None, directory: Path | None, as_json: bool) -> None:
     card, figures = bundle.path / "MODEL_CARD.md", bundle.path / "evaluation.json"
     if as_json:
         measured = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else None
-        click.echo(json.dumps({"version": bundle.version, "settings": dict(bundle.settings), "evaluation": measured}))
+        echo_json({"version": bundle.version, "settings": dict(bundle.settings), "evaluation": measured})
     elif card.is_file():
-        click.echo(card.read_text(encoding="utf-8"))
+        echo_block(card.read_text(encoding="utf-8"))
     else:
-        click.echo(f"{bundle.version} has no card yet: vigia model evaluate {bundle.version}")
+        echo(f"{bundle.version} has no card yet: vigia model evaluate {bundle.version}")
 
 
 @model.command()
@@ -85,7 +86,7 @@ def verify(version: str | None, directory: Path | None) -> None:
 
     bundle = registry.load(version, directory)
     Predictor(bundle.path).warm_up()
-    click.echo(f"{bundle.version}: good, sha256 {bundle.sha256}")
+    echo(f"{bundle.version}: good, sha256 {bundle.sha256}")
 
 
 @model.command()
@@ -101,7 +102,7 @@ def promote(version: str, directory: Path | None) -> None:
     Predictor(registry.verify(version, directory).path).warm_up()
     registry.promote(version, directory)
     told = announce(ModelAction.PROMOTE, version)
-    click.echo(f"{version} is active" + (": the running workers change between two batches" if told else ""))
+    echo(f"{version} is active" + (": the running workers change between two batches" if told else ""))
 
 
 @model.command()
@@ -110,7 +111,7 @@ def rollback(directory: Path | None) -> None:
     """Make the version before the active one active again."""
     bundle = registry.rollback(directory)
     told = announce(ModelAction.ROLLBACK, bundle.version)
-    click.echo(f"{bundle.version} is active again" + (": the running workers change back" if told else ""))
+    echo(f"{bundle.version} is active again" + (": the running workers change back" if told else ""))
 
 
 for rollout_command in (canary, shadow, clear, orders):
@@ -166,7 +167,7 @@ def train(
                 pictures, settings, name=name, directory=home, start=begin, workdir=workdir, watch=watch
             )
         )
-    click.echo(f"{version} in {home}; next: vigia model show {version}, then vigia model promote {version}")
+    echo(f"{version} in {home}; next: vigia model show {version}, then vigia model promote {version}")
 
 
 @model.command()
@@ -204,4 +205,4 @@ def evaluate(
         if out is None:
             registry.write_manifest(bundle.path, bundle.version)
             registry.verify(bundle.version, directory)
-    click.echo("\n".join(str(path) for path in paths))
+    echo_block(str(path) for path in paths)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ops.terminal.console import plain_console
+from ops.terminal.plain import echo
 
 
 class Watch:
@@ -14,7 +15,7 @@ class Watch:
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+        self._progress = Progress(*columns, console=plain_console(stderr=True), disable=not sys.stderr.isatty())
         self._task = self._progress.add_task("", total=None)
 
     def __enter__(self) -> Watch:
@@ -34,4 +35,4 @@ class Watch:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        click.echo(line, err=True) if self._progress.disable else self._progress.console.print(line, highlight=False)
+        echo(line, err=True) if self._progress.disable else self._progress.console.print(line, highlight=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from inference import versions as registry
 from ops.system.context import load_settings
+from ops.terminal.plain import echo, echo_json
 from schemas.events import ModelAction
 from schemas.serde import Serde
 from streams.serving.orders import order
@@ -44,7 +44,7 @@ def _verified(version: str) -> str:
 def canary(version: str, share: float) -> None:
     """Let VERSION judge a share of the cases, chosen by a stable hash of the case."""
     _must_announce(ModelAction.CANARY, _verified(version), share=share)
-    click.echo(f"{version} judges {share:.0%} of the cases from the next batch on")
+    echo(f"{version} judges {share:.0%} of the cases from the next batch on")
 
 
 @click.command()
@@ -52,7 +52,7 @@ def canary(version: str, share: float) -> None:
 def shadow(version: str) -> None:
     """Let VERSION judge every case beside the active one; only the active one counts."""
     _must_announce(ModelAction.SHADOW, _verified(version))
-    click.echo(f"{version} runs in the shadow; vigia_shadow_findings_total counts where it disagrees")
+    echo(f"{version} runs in the shadow; vigia_shadow_findings_total counts where it disagrees")
 
 
 @click.command()
@@ -60,7 +60,7 @@ def shadow(version: str) -> None:
 def clear(role: str) -> None:
     """End the canary or the shadow."""
     _must_announce(ModelAction.CLEAR, "none", clears=role)
-    click.echo(f"no {role} from the next batch on")
+    echo(f"no {role} from the next batch on")
 
 
 @click.command()
@@ -73,9 +73,9 @@ def orders(as_json: bool) -> None:
     ) as watcher:
         standing = watcher.rollout.orders()
     if as_json:
-        click.echo(json.dumps({role: {"version": each.version, "share": each.share} for role, each in standing}))
+        echo_json({role: {"version": each.version, "share": each.share} for role, each in standing})
         return
     for role, each in standing:
-        click.echo(f"{role:7} {each.version}" + (f"  {each.share:.0%} of the cases" if role == CANARY else ""))
+        echo(f"{role:7} {each.version}" + (f"  {each.share:.0%} of the cases" if role == CANARY else ""))
     if not any(role == "active" for role, _ in standing):
-        click.echo("active  as the registry says (vigia model list): nothing else was ordered")
+        echo("active  as the registry says (vigia model list): nothing else was ordered")

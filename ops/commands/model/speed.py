@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import get_args
 
 import click
 
 from inference import versions as registry
+from ops.terminal.plain import echo, echo_json
 
 
 @click.command()
@@ -33,8 +33,8 @@ def speed(version: str | None, threads: int, directory: Path | None, as_json: bo
         result[f"{runtime}, resident MiB"] = round(measure.memory(path, runtime) / 2**20)
     result["event loop late, ms"] = measure.lateness(path, threads=threads)
     if as_json:
-        click.echo(json.dumps(result))
+        echo_json(result)
         return
     for name, value in result.items():
         shown = {k: round(v, 1) for k, v in value.items()} if isinstance(value, dict) else value
-        click.echo(f"{name}: {shown}")
+        echo(f"{name}: {shown}")

@@ -1,0 +1,1 @@
+"""What commands print with: nothing that others wrote steers a terminal."""
