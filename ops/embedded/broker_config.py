@@ -24,6 +24,10 @@ logger.server.level = info
 """
 #: Kafka's default of 50 partitions each would be 100 folders to create and recover for a handful of groups.
 INTERNAL_PARTITIONS = 4
+#: A group's offsets are kept as long as the records they point at; Kafka's default is seven days. In minutes.
+OFFSETS_RETENTION_MINUTES = 90 * 24 * 60
+#: As long as the setting can say (24 days): it is an int of milliseconds. An id that expired costs a reconnect.
+TRANSACTIONAL_ID_EXPIRATION_MS = 24 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,9 @@ def broker_properties(node: Node, nodes: Sequence[Node], data: Path) -> dict[str
         "share.coordinator.state.topic.num.partitions": 1,
         "share.coordinator.state.topic.replication.factor": replication,
         "share.coordinator.state.topic.min.isr": min_in_sync,
+        # What exactly-once rests on must outlive any idle spell; `vigia topics check` asks for it of every cluster.
+        "offsets.retention.minutes": OFFSETS_RETENTION_MINUTES,
+        "transactional.id.expiration.ms": TRANSACTIONAL_ID_EXPIRATION_MS,
         # The default waits 3 s for more members before the first assignment of every new group.
         "group.initial.rebalance.delay.ms": 0,
         # The default of 128 MiB is a third of our heap; this is enough for some 400,000 keys per cleaning.

@@ -68,12 +68,16 @@ class EmbeddedKafka:
     with the same folder finds its topics again, on other ports. No broker outlives this process, however it ends.
     """
 
-    def __init__(self, run_dir: Path, brokers: int = 1, *, grace_s: float = 10.0) -> None:
+    def __init__(
+        self, run_dir: Path, brokers: int = 1, *, grace_s: float = 10.0, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """`settings` are broker properties that take the place of ours."""
         if brokers not in (1, 3):
             raise ValueError(f"a cluster has 1 or 3 brokers, not {brokers}: two cannot outvote one")
         self.run_dir = plain(run_dir)
         self._count = brokers
         self._grace_s = grace_s
+        self._settings = dict(settings or {})
         self.brokers: tuple[Broker, ...] = ()
         self._prepared: tuple[JavaProgram, tuple[str, ...]] | None = None
 
@@ -156,7 +160,7 @@ class EmbeddedKafka:
             folder = self.run_dir / f"broker-{node.node_id}"
             folder.mkdir(exist_ok=True)
             config = folder / "server.properties"
-            config.write_text(render(broker_properties(node, nodes, folder / "data")))
+            config.write_text(render(broker_properties(node, nodes, folder / "data") | self._settings))
             if not (folder / "data" / "meta.properties").exists():
                 _format(program, properties, cluster_id, config)
             process = ChildProcess(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from streams.runtime.decoding import Codec
 from streams.runtime.hanging import end_open, find_hanging
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
+from streams.runtime.position_keeper import PositionKeeper
 from streams.runtime.producers import Producers
 from streams.runtime.pulse import Pulse
 from streams.runtime.quarantine import RecordStore
@@ -86,6 +87,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.stage = stage
         self.bootstrap_servers = bootstrap_servers
         self.states: dict[int, PartitionState[Any]] = {}
+        self.positions = PositionKeeper(self.states, stage.state_topic)
         self.outbox = Outbox()
         self.pulse = Pulse(self)
         self.stage_loop = StageLoop(
@@ -110,6 +112,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             crash=self.crash,
             fenced_patience_s=2 * SESSION_TIMEOUT_S,
             stamps=Stamps(clock),
+            with_positions=self.positions.with_positions,
         )
         super().__init__(
             stage.group,
@@ -152,8 +155,10 @@ class StageApp(faust.App):  # type: ignore[misc]
     def _new_producer_transport(self) -> Transport:
         return Transport(self.conf.broker_producer, self)
 
-    def set_partition_count(self, count: int) -> None:
-        """Tell every part that needs it how many partitions each topic has; before `start`."""
+    def set_topics(self, count: int, topic_ids: Mapping[str, str]) -> None:
+        """Tell every part that needs it how many partitions each topic has, and the inputs' ids; before `start`."""
+        self.positions.topic_ids = topic_ids
+        self.positions.partition_count = count
         self.stage.partition_count = count
         self.stage_loop.encoder.partition_count = count
         CopartitionedAssignor.partition_count = count
@@ -186,7 +191,11 @@ class StageApp(faust.App):  # type: ignore[misc]
         return stage_producer(self.bootstrap_servers, transactional_id, MAX_DEAD_LETTER_BYTES)
 
     async def _restore(self, partitions: set[int]) -> None:
-        """Read the state of every partition anew; called after fencing and before the first read."""
+        """Read the state of every partition anew; called after fencing and before the first read.
+
+        Raises PartitionsChangedError.
+        """
+        self.positions.refuse_others(partitions)
         self.states.clear()
         self.states.update(
             await restore_partitions(self.bootstrap_servers, self.stage.state_topic, partitions, self.stage.new_state)
@@ -210,6 +219,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         await self.transactions.flush()
 
     def _on_committed(self, partition: int, batch: Batch) -> None:
+        self.positions.committed(partition, batch)
         self.stage_loop.on_committed(partition, batch)
         metrics.OUTBOX.labels(self.stage.name).set(self.outbox.waiting())
 

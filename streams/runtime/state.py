@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic
 from uuid import UUID
 
@@ -28,6 +29,9 @@ SEEN_KEPT = 1_000_000
 #: Outlived marks that one input removes at most: more than it adds, so that a surplus shrinks, and few enough not to
 #: make a transaction long.
 DROPPED_PER_INPUT = 4
+#: Offsets at the end of a partition in which its newest positions are found. Behind them lie at most the marker of
+#: their transaction, aborted ones, and what takeovers write.
+_TAIL = 2_000
 
 
 class PartitionState(Generic[StateT]):
@@ -107,6 +111,19 @@ def own_change(key: bytes, value: bytes | None) -> StateChange:
 def positions_change(positions: Positions) -> StateChange:
     """How far the stage has read, for the transaction that commits it."""
     return StateChange(key=POSITIONS, value=positions.to_json())
+
+
+def written_partition_counts(bootstrap_servers: str, topic: str, partitions: set[int]) -> set[int]:
+    """Under which partition counts the state was written, by the newest positions of each partition.
+
+    Every transaction ends with positions, so they are among the last entries. Blocking. Raises StateUnreadableError.
+    """
+    newest: dict[int, int] = {}
+    for partition, key, value in read_state(bootstrap_servers, topic, partitions, newest=_TAIL):
+        if key == POSITIONS and value is not None:
+            with suppress(ValueError):
+                newest[partition] = Positions.from_json(value).partition_count
+    return set(newest.values())
 
 
 async def restore_partitions(

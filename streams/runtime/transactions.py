@@ -46,11 +46,13 @@ class Transactions:
         crash: Callable[[Exception], Awaitable[None]],
         fenced_patience_s: float,
         stamps: Stamps | None = None,
+        with_positions: Callable[[int, Batch], Batch] = lambda _, batch: batch,
     ) -> None:
         """`restore` reads the states of partitions; `committed_offsets` those of the group, by input topic.
         `before_release` lets the stage finish what it does beside its inputs; it still writes through the outbox.
 
         `crash` ends the process. `fenced_patience_s` is how long a fenced producer waits for the rebalance behind it.
+        `with_positions` adds to a batch what its transaction writes of its offsets to the state topic.
         """
         self._outbox = outbox
         self._producers = producers
@@ -62,6 +64,7 @@ class Transactions:
         self._on_committed = on_committed
         self._rework = rework
         self._crash = crash
+        self._with_positions = with_positions
         self._fenced_patience_s = fenced_patience_s
         self._stamps = stamps or Stamps()
         self._locks: dict[int, asyncio.Lock] = {}
@@ -171,7 +174,8 @@ class Transactions:
     async def _transact(self, partition: int, batch: Batch) -> None:
         started = time.perf_counter()
         self._stamps.saw(batch)
-        await carry_out(self._producers[partition], batch, partition, self._group, self._stamps.now())
+        complete = self._with_positions(partition, batch)
+        await carry_out(self._producers[partition], complete, partition, self._group, self._stamps.now())
         metrics.COMMITS.labels(self._stage_name).inc()
         metrics.TRANSACTION.labels(self._stage_name).observe(time.perf_counter() - started)
         self._on_committed(partition, batch)

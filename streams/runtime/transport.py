@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -18,6 +19,8 @@ from mode import Service
 from streams.runtime import coordinator
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.transactions import Transactions
+
+logger = logging.getLogger(__name__)
 
 #: Looked at again after so long in any case, as Faust does.
 FULL_WAIT_S = 1.0
@@ -78,16 +81,28 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         return positions, any((states[tp].lso or 0) > position for tp, position in positions.items())
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go to the committed offsets; where nothing is committed yet, to the beginning.
+        """Go to the committed offsets; where the state topic knows of later ones, to those; else to the beginning.
+
+        A group's offsets expire when everything was down for a week: what was judged then must not be judged again.
+        They are committed anew at once, as whoever looks at the group (the lag) knows no other place.
 
         aiokafka leaves the position of such a partition where it is. What was fetched between the assignment and this
         call was refused by the outbox, which opens only now: without the seek it would never be read again.
         """
-        committed: Mapping[TP, int] = await super().seek_to_committed()
+        committed: dict[TP, int] = dict(await super().seek_to_committed())
+        later = {tp: kept for tp, offset in committed.items() if (kept := self._kept(tp)) > (offset or 0)}
+        if later:
+            logger.warning("the group's offsets are behind the state on %s partitions: going by the state", len(later))
+            await self._thread.seek_wait(later)
+            await self._thread.commit(later)
+            committed.update(later)
         fresh = [tp for tp, offset in committed.items() if not offset or offset < 0]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)
         return committed
+
+    def _kept(self, tp: TP) -> int:
+        return self.app.positions.offset(tp.topic, tp.partition) or 0
 
 
 class TransactionManager(FaustTransactionManager):  # type: ignore[misc]

@@ -7,14 +7,16 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
 
 from schemas.errors import OneLineError
 from streams.broker.clients import admin_client
 from streams.runtime.app import StageApp, watch_lateness
+from streams.runtime.state import written_partition_counts
 from streams.topics import AUDIT
 
 logger = logging.getLogger(__name__)
@@ -133,6 +135,28 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         counts = {len(present[topic].partitions) for topic in wanted}
         if len(counts) != 1:
             raise WorkerError("the topics of this stage differ in their number of partitions; see: vigia topics check")
-        app.set_partition_count(counts.pop())
+        count = counts.pop()
+        await _refuse_another_count(app, count)
+        try:
+            topic_ids = await asyncio.to_thread(_topic_ids, admin, app.stage.inputs)
+        except KafkaException:
+            continue
+        app.set_topics(count, topic_ids)
         return True
     return False
+
+
+def _topic_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
+    described = admin.describe_topics(TopicCollection(list(names)), request_timeout=5)
+    return {name: str(future.result().topic_id) for name, future in described.items()}
+
+
+async def _refuse_another_count(app: StageApp, count: int) -> None:
+    """Raises WorkerError where state was written under another partition count: it would lie beside its cases."""
+    topic = app.stage.state_topic
+    written = await asyncio.to_thread(written_partition_counts, app.bootstrap_servers, topic, set(range(count)))
+    if written - {count}:
+        raise WorkerError(
+            f"the topics have {count} partitions, and {topic} was written under {min(written)}: added partitions move "
+            "cases away from their state; move it first, see docs/runbook.md, partitions added"
+        )
