@@ -61,7 +61,7 @@ def pieces(count: int, prepared: tuple[int, ...]) -> Iterator[tuple[int, int, in
 class LiteRtRuntime:
     """LiteRT (TensorFlow Lite) on the CPU: starts in 0.1 s and needs a tenth of TensorFlow's memory.
 
-    One picture a call: on a CPU a larger batch brings it nothing (see docs/model.md), and no piece is ever padded.
+    One picture per call: on a CPU a larger batch brings it nothing (see docs/model.md), and no piece is ever padded.
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:

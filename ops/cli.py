@@ -18,7 +18,7 @@ from schemas.errors import OneLineError
 
 #: verb → (module:attribute, one line of help shown by `vigia --help`).
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    # one line a verb, in the order in which a newcomer meets them
+    # one line per verb, in the order in which a newcomer meets them
     "demo": ("ops.commands.demo:command", "The main job on real services, shown and checked to the last input"),
     "up": ("ops.commands.up:up", "Start broker, registry and all stages, and keep them running"),
     "worker": ("ops.commands.worker:worker", "Run one worker of a stage"),

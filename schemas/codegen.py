@@ -1,7 +1,7 @@
 """Turns the fields of an event class into three plain functions: check, to Avro, from Avro.
 
-A stage has 200 µs of CPU an event, for decoding, deciding, encoding and the audit entry together. Reflecting over the
-fields of every event would eat most of it, so the reflection is done once a class, in the way the standard library's
+A stage has 200 µs of CPU per event, for decoding, deciding, encoding and the audit entry together. Reflecting over the
+fields of every event would eat most of it, so the reflection is done once per class, in the way the standard library's
 dataclasses do it: source text, compiled at import.
 
 Values on the Avro side are those of the binary encoding: a UUID is its text, a time is microseconds since 1970,

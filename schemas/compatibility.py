@@ -31,7 +31,7 @@ PROMOTIONS: Mapping[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Conflict:
     """Why a reader cannot read what a writer wrote. `field` is empty when the type as a whole is meant."""
 
     type: str
@@ -60,13 +60,13 @@ def check(current: Path = AVSC, released: Path = RELEASED) -> list[str]:
     return lines
 
 
-def problems(reader: Schema, writer: Schema) -> list[Problem]:
+def problems(reader: Schema, writer: Schema) -> list[Conflict]:
     """Why `reader` cannot read all that `writer` may write; both are definitions as in the files."""
     name = reader["name"] if isinstance(reader, dict) and "name" in reader else str(reader)
     return list(_resolve(reader, writer, name, ""))
 
 
-def _resolve(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Problem]:
+def _resolve(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Conflict]:
     if isinstance(writer, list):
         for branch in writer:
             yield from _resolve(reader, branch, type, field)
@@ -77,11 +77,11 @@ def _resolve(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[
     kind, written = _kind(reader), _kind(writer)
     if kind != written:
         if kind not in PROMOTIONS.get(written, ()):
-            yield Problem(type=type, field=field, rule="type", text=f"{written} cannot be read as {kind}")
+            yield Conflict(type=type, field=field, rule="type", text=f"{written} cannot be read as {kind}")
         return
     if _logical(reader) != _logical(writer):
         text = f"{_logical(writer) or 'no logical type'} would be taken for {_logical(reader) or 'a plain ' + kind}"
-        yield Problem(type=type, field=field, rule="logical-type", text=text)
+        yield Conflict(type=type, field=field, rule="logical-type", text=text)
     match kind:
         case "array":
             yield from _resolve(reader["items"], writer["items"], type, f"{field}[]")
@@ -91,7 +91,7 @@ def _resolve(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[
             yield from _named(reader, writer, type, field)
 
 
-def _into_union(reader: list[Schema], writer: Schema, type: str, field: str) -> Iterator[Problem]:
+def _into_union(reader: list[Schema], writer: Schema, type: str, field: str) -> Iterator[Conflict]:
     attempts = [list(_resolve(branch, writer, type, field)) for branch in reader]
     if not all(attempts):
         return
@@ -103,27 +103,27 @@ def _into_union(reader: list[Schema], writer: Schema, type: str, field: str) -> 
     if len(closest) == 1 and _kind(writer) != "null":
         yield from attempts[closest[0]]
     else:
-        yield Problem(type=type, field=field, rule="union", text=f"no branch of the union takes {_kind(writer)}")
+        yield Conflict(type=type, field=field, rule="union", text=f"no branch of the union takes {_kind(writer)}")
 
 
-def _named(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Problem]:
+def _named(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Conflict]:
     names = {_full_name(reader), *(_qualified(alias, reader) for alias in reader.get("aliases", ()))}
     if _full_name(writer) not in names:
-        yield Problem(type=type, field=field, rule="name", text=f"{_full_name(writer)} is not {_full_name(reader)}")
+        yield Conflict(type=type, field=field, rule="name", text=f"{_full_name(writer)} is not {_full_name(reader)}")
     elif reader["type"] == "enum":
         strange = [symbol for symbol in writer["symbols"] if symbol not in reader["symbols"]]
         if strange and reader.get("default") not in reader["symbols"]:
             text = f"{', '.join(strange)} is unknown, and there is no default symbol"
-            yield Problem(type=type, field=field, rule="enum-symbol", text=text)
+            yield Conflict(type=type, field=field, rule="enum-symbol", text=text)
     elif reader["type"] == "fixed":
         if reader["size"] != writer["size"]:
             text = f"{writer['size']} bytes cannot be read as {reader['size']}"
-            yield Problem(type=type, field=field, rule="fixed-size", text=text)
+            yield Conflict(type=type, field=field, rule="fixed-size", text=text)
     else:
         yield from _fields(reader, writer, type, field)
 
 
-def _fields(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Problem]:
+def _fields(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[Conflict]:
     written = {f["name"]: f for f in writer["fields"]}
     for wanted in reader["fields"]:
         path = f"{field}.{wanted['name']}".lstrip(".")
@@ -131,7 +131,7 @@ def _fields(reader: Schema, writer: Schema, type: str, field: str) -> Iterator[P
         if source is not None:
             yield from _resolve(wanted["type"], source["type"], type, path)
         elif "default" not in wanted:
-            yield Problem(type=type, field=path, rule="default", text="the writer lacks it, and it has no default")
+            yield Conflict(type=type, field=path, rule="default", text="the writer lacks it, and it has no default")
 
 
 def _kind(schema: Schema) -> str:

@@ -41,7 +41,7 @@ class Heart:
         self._beats = dict.fromkeys(parts or ("main",), now)
         self._armed_at: float | None = None
         self._lock = threading.Lock()
-        self._supervisor = Supervisor(env)
+        self._supervisor = ServiceManager(env)
 
     def beat(self, part: str = "main") -> None:
         """This part has moved. Cheap: it may be called as often as one likes."""
@@ -77,7 +77,7 @@ class Heart:
             faulthandler.cancel_dump_traceback_later()
 
 
-class Supervisor:
+class ServiceManager:
     """Whoever started this program and wants to hear from it: `NOTIFY_SOCKET` as systemd and `vigia up` set it."""
 
     def __init__(self, env: Mapping[str, str] = os.environ) -> None:

@@ -35,7 +35,7 @@ class Settings:
     replication: int = 1
     #: None: the models that the package ships.
     model_dir: Path | None = None
-    #: Draw where the model looked and store it beside the picture (`VIGIA_HEAT_MAPS=off` saves milliseconds a case).
+    #: Draw where the model looked and store it beside the picture (`VIGIA_HEAT_MAPS=off` saves milliseconds per case).
     heat_maps: bool = True
     #: None: the policy that the package ships.
     policy_file: Path | None = None

@@ -176,7 +176,7 @@ ALL: tuple[Topic, ...] = (
     ),
     Topic(
         name=TICKS,
-        purpose="Time as an event, one partition number at a time",
+        purpose="Time as an event, one partition at a time",
         record=TickEvent,
         flow=Flow.WITHIN,
         config=_kept(TICK_RETENTION_MS),
@@ -193,7 +193,7 @@ ALL: tuple[Topic, ...] = (
             "segment.ms": str(7 * DAY_MS),
             "max.compaction.lag.ms": str(ERASURE_LAG_MS),
         },
-        key="case id/stage/event id, on the case's partition; unique a decision, as compaction keeps one record a key",
+        key="case id/stage/event id, on the case's partition; unique per decision, since compaction keeps one per key",
     ),
     Topic(
         name=DEAD_LETTERS,

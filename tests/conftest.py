@@ -45,14 +45,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
-    """A real Kafka cluster; `.bootstrap_servers`. One a session: use topics and groups of your own."""
+    """A real Kafka cluster; `.bootstrap_servers`. One per session: use topics and groups of your own."""
     with _or_skip(kafka_service(tmp_path_factory.mktemp("kafka"))) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryService]:
-    """A real schema registry; `.url` is its Confluent API. One a session: use subjects of your own."""
+    """A real schema registry; `.url` is its Confluent API. One per session: use subjects of your own."""
     with _or_skip(registry_service(tmp_path_factory.mktemp("registry"))) as service:
         yield service
 

@@ -50,7 +50,7 @@ def photographs(width: int, count: int = 32) -> list[bytes]:
 
 
 def network_speed(path: Path, runtime: Runtime, *, threads: int) -> dict[int, float]:
-    """Return pictures a second of the bare network by batch size."""
+    """Return pictures per second of the bare network by batch size."""
     speeds = {}
     for batch in BATCHES:
         network: NetworkRuntime = (
@@ -64,7 +64,7 @@ def network_speed(path: Path, runtime: Runtime, *, threads: int) -> dict[int, fl
 
 
 def predictor_speed(path: Path, runtime: Runtime, *, threads: int, width: int) -> dict[int, float]:
-    """Return pictures a second from bytes to findings by batch size."""
+    """Return pictures per second from bytes to findings by batch size."""
     files = photographs(width)
     speeds = {}
     for batch in BATCHES:

@@ -1,4 +1,4 @@
-"""Writing generated pictures to a folder that training reads: a folder a class, a table, and a contact sheet."""
+"""Writing generated pictures to a folder that training reads: a folder per class, a table, and a contact sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hospital's own pictures: a folder a class, or a CSV table; split by patient, never by picture.
+"""A hospital's own pictures: a folder per class, or a CSV table; split by patient, never by picture.
 
 Two pictures of one patient are alike in ways that have nothing to do with the wound. If one is trained on and the
 other tested on, the test says little about the next patient, which is why the split is by patient and why a table
@@ -48,7 +48,7 @@ def find(source: Path) -> list[Labelled]:
     found = list(_table(source) if source.is_file() else _folders(source))
     if not found:
         raise PictureFolderError(
-            f"no pictures in {source}: expected one folder a class ({', '.join(CLASSES)}) or a CSV table"
+            f"no pictures in {source}: expected one folder per class ({', '.join(CLASSES)}) or a CSV table"
         )
     missing = [stage for stage in CLASSES if all(entry.stage != stage for entry in found)]
     if missing:

@@ -1,5 +1,5 @@
 """Every record against its audit entry, every entry against its record and cause: a second pair of eyes beside
-`vigia audit verify`, written from the contract alone and sharing no code with it."""
+`vigia audit verify`, written from the contract alone, sharing with it no code but that which reads topics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from ops.chaos.values import Kind, Seen, Verdict, where
+from ops.chaos.values import SeenRecord, Verdict, Violation, where
 from schemas.events import AuditEntry, PipelineStage
 from streams import topics
 from streams.pipeline import COVERED, DECISIONS
 
 
-def check(by_topic: Mapping[str, Sequence[Seen]], verdict: Verdict) -> None:
+def check(by_topic: Mapping[str, Sequence[SeenRecord]], verdict: Verdict) -> None:
     """Report unaudited records, doubled entries, and hashes that lead nowhere."""
     entries: dict[tuple[str, UUID], list[AuditEntry]] = defaultdict(list)
     keys: set[bytes | None] = set()
@@ -30,10 +30,10 @@ def check(by_topic: Mapping[str, Sequence[Seen]], verdict: Verdict) -> None:
     for record in by_topic.get(topics.AUDIT, ()):
         entry = record.event
         if not isinstance(entry, AuditEntry):
-            verdict.add(Kind.BROKEN_LINK, f"{where(record)} is no audit entry")
+            verdict.add(Violation.BROKEN_LINK, f"{where(record)} is no audit entry")
             continue
         if record.key in keys:
-            verdict.add(Kind.DUPLICATED, f"{where(record)}: an audit entry written twice")
+            verdict.add(Violation.DUPLICATED, f"{where(record)}: an audit entry written twice")
         keys.add(record.key)
         entries[entry.topic, entry.event_id].append(entry)
         if entry.stage is not PipelineStage.CONTROL:
@@ -46,32 +46,36 @@ def check(by_topic: Mapping[str, Sequence[Seen]], verdict: Verdict) -> None:
 
 
 def _check_entry(
-    record: Seen, entry: AuditEntry, hashes: Mapping[UUID, set[str]], source: Mapping[UUID, set[str]], verdict: Verdict
+    record: SeenRecord,
+    entry: AuditEntry,
+    hashes: Mapping[UUID, set[str]],
+    source: Mapping[UUID, set[str]],
+    verdict: Verdict,
 ) -> None:
     known = hashes.get(entry.case_id, set())
     if entry.output_hash not in known:
-        verdict.add(Kind.BROKEN_LINK, f"{where(record)} speaks of a record of {entry.topic} that is not there")
+        verdict.add(Violation.BROKEN_LINK, f"{where(record)} speaks of a record of {entry.topic} that is not there")
     if entry.input_hash is not None and entry.input_hash not in known:
-        verdict.add(Kind.BROKEN_LINK, f"{where(record)} was derived from nothing of its case")
+        verdict.add(Violation.BROKEN_LINK, f"{where(record)} was derived from nothing of its case")
     first = entry.stage in (PipelineStage.INFERENCE, PipelineStage.GRADING) or entry.outcome.startswith("escalated:")
     cause = entry.source_event_id
     if first and cause is not None and cause in source and entry.input_hash not in source[cause]:
-        verdict.add(Kind.BROKEN_LINK, f"{where(record)} names another cause than its hash")
+        verdict.add(Violation.BROKEN_LINK, f"{where(record)} names another cause than its hash")
 
 
-def _check_record(record: Seen, entries: Mapping[tuple[str, UUID], list[AuditEntry]], verdict: Verdict) -> None:
+def _check_record(record: SeenRecord, entries: Mapping[tuple[str, UUID], list[AuditEntry]], verdict: Verdict) -> None:
     if record.event is None:
         return
     found = entries.get((record.topic, record.event.event_id), [])
     digest = hashlib.sha256(record.value or b"").hexdigest()
     if not found:
-        verdict.add(Kind.UNAUDITED, where(record))
+        verdict.add(Violation.UNAUDITED, where(record))
     elif all(entry.output_hash != digest for entry in found):
-        verdict.add(Kind.BROKEN_LINK, f"{where(record)} has other bytes than its audit entry says")
+        verdict.add(Violation.BROKEN_LINK, f"{where(record)} has other bytes than its audit entry says")
 
 
 def _check_ingest(
-    by_topic: Mapping[str, Sequence[Seen]],
+    by_topic: Mapping[str, Sequence[SeenRecord]],
     entries: Mapping[tuple[str, UUID], list[AuditEntry]],
     verdict: Verdict,
 ) -> None:
@@ -82,13 +86,13 @@ def _check_ingest(
     for topic in topics.CASES.values():
         for event_id in {record.event.event_id for record in by_topic.get(topic, ()) if record.event is not None}:
             if event_id in judged and (topic, event_id) not in entries:
-                verdict.add(Kind.UNAUDITED, f"reception of event {event_id} on {topic}")
+                verdict.add(Violation.UNAUDITED, f"reception of event {event_id} on {topic}")
     letters = sum(len(found) for (topic, _), found in entries.items() if topic == topics.DEAD_LETTERS)
     for _ in range(len(by_topic.get(topics.DEAD_LETTERS, ())) - letters):
-        verdict.add(Kind.UNAUDITED, "a dead letter")
+        verdict.add(Violation.UNAUDITED, "a dead letter")
 
 
-def _case_of(record: Seen) -> UUID | None:
+def _case_of(record: SeenRecord) -> UUID | None:
     try:
         return UUID((record.key or b"").decode("ascii"))
     except ValueError:

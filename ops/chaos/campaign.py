@@ -22,7 +22,7 @@ from ops.chaos.recovery import recoveries
 from ops.chaos.reference import Reference
 from ops.chaos.schedule import schedule
 from ops.chaos.values import Fault, Sent
-from ops.chaos.verify import Limits, verify
+from ops.chaos.verify import Tolerance, verify
 from ops.chaos.workers import STAGES, Workers
 from ops.system.system import Options, System
 from schemas.events import ImageReference
@@ -118,7 +118,7 @@ def _run(
     until = datetime.now(UTC)
     seen = read_all(settings, serde)
     show(f"verifying {len(seen)} records")
-    limits = Limits(until=until, late_after=timedelta(seconds=plan.late_after_s), excuses=tuple(faults.excuses))
+    limits = Tolerance(until=until, late_after=timedelta(seconds=plan.late_after_s), excuses=tuple(faults.excuses))
     verdict = verify(sent, seen, reference, limits)
     show("verifying the audit chain")
     audit = Auditor(settings.bootstrap_servers, serde.registry).verify().as_json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ops.chaos.values import Seen
+from ops.chaos.values import SeenRecord
 from schemas.errors import ContractError
 from schemas.serde import Serde
 from streams import topics
@@ -15,13 +15,13 @@ from streams.settings import Settings
 READ = tuple(topic for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS)
 
 
-def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] = lambda _: None) -> list[Seen]:
+def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] = lambda _: None) -> list[SeenRecord]:
     """The records, read_committed, up to what is written now. Raises UnreadableError."""
     cluster = Cluster(settings.bootstrap_servers)
     partitions = [(topic.name, partition) for topic in READ for partition in range(settings.partitions)]
     ends = cluster.written_ends(partitions)
     cluster.wait_until_committed(ends)
-    seen: list[Seen] = []
+    seen: list[SeenRecord] = []
     for chunk in cluster.read(spans(cluster.starts(partitions), ends), progress):
         for message in chunk:
             value = message.value()
@@ -33,7 +33,7 @@ def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] =
                     # Poison of the campaign. On a topic that the pipeline writes, the verifier reports it.
                     event = None
             seen.append(
-                Seen(
+                SeenRecord(
                     topic=message.topic(),
                     partition=message.partition(),
                     offset=message.offset(),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ops.chaos.values import Fault, Seen
+from ops.chaos.values import Fault, SeenRecord
 from streams import topics
 
 
@@ -19,7 +19,7 @@ class Recovery:
     cases: int
 
 
-def recoveries(faults: Sequence[Fault], seen: Sequence[Seen]) -> list[Recovery]:
+def recoveries(faults: Sequence[Fault], seen: Sequence[SeenRecord]) -> list[Recovery]:
     """The recovery of each fault, in the order of their start.
 
     A case feels a fault when it was undecided at the fault's start, or was published before the next fault began. The

@@ -27,7 +27,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SeenRecord:
     """A committed record. `event` is None for dead letters and for bytes that encode no event."""
 
     topic: str
@@ -64,7 +64,7 @@ class Fault:
     end: float
 
 
-class Kind(StrEnum):
+class Violation(StrEnum):
     """The kinds of findings."""
 
     LOST = "lost"
@@ -89,11 +89,11 @@ class Kind(StrEnum):
 class Verdict:
     """The verifier's findings by kind; `counted` is what is correct and only counted."""
 
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[Violation] = field(default_factory=Counter)
     counted: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
 
-    def add(self, kind: Kind, detail: str) -> None:
+    def add(self, kind: Violation, detail: str) -> None:
         """Count a finding. The detail names topics, offsets and ids, never a patient."""
         self.counts[kind] += 1
         if len(self.findings) < FINDINGS_KEPT:
@@ -108,12 +108,12 @@ class Verdict:
         """The verdict in plain values; every kind is named, also at zero."""
         return {
             "clean": self.clean,
-            "counts": {kind.value: self.counts[kind] for kind in Kind},
+            "counts": {kind.value: self.counts[kind] for kind in Violation},
             "counted": dict(sorted(self.counted.items())),
             "findings": self.findings,
         }
 
 
-def where(seen: Seen) -> str:
+def where(seen: SeenRecord) -> str:
     """A record's topic, partition and offset, as text for a finding."""
     return f"{seen.topic}[{seen.partition}]@{seen.offset}"

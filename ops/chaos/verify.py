@@ -12,7 +12,7 @@ from uuid import UUID
 from ops.chaos import audit_links
 from ops.chaos.escalation_replay import CaseReplay
 from ops.chaos.reference import Reference
-from ops.chaos.values import Excuse, Kind, Seen, Sent, Verdict, where
+from ops.chaos.values import Excuse, SeenRecord, Sent, Verdict, Violation, where
 from schemas.envelope.dead_letter import PREFIX
 from schemas.envelope.raw import RawRecord
 from schemas.events import AcknowledgementEvent, AuditEntry, Lane
@@ -23,7 +23,7 @@ Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Tolerance:
     """`until`: when the campaign's records were read; `late_after`: the longest an escalation may take."""
 
     until: datetime
@@ -31,16 +31,18 @@ class Limits:
     excuses: tuple[Excuse, ...] = ()
 
 
-def verify(sent: Sequence[Sent], seen: Sequence[Seen], reference: Reference, limits: Limits) -> Verdict:
+def verify(sent: Sequence[Sent], seen: Sequence[SeenRecord], reference: Reference, limits: Tolerance) -> Verdict:
     """The verdict on a campaign. `seen` holds every committed record of every topic, in any order."""
     return _Verification(sent, seen, reference, limits).verdict
 
 
 class _Verification:
-    def __init__(self, sent: Sequence[Sent], seen: Sequence[Seen], reference: Reference, limits: Limits) -> None:
+    def __init__(
+        self, sent: Sequence[Sent], seen: Sequence[SeenRecord], reference: Reference, limits: Tolerance
+    ) -> None:
         self.verdict = Verdict()
         self._reference, self._limits = reference, limits
-        self._by_topic: dict[str, list[Seen]] = defaultdict(list)
+        self._by_topic: dict[str, list[SeenRecord]] = defaultdict(list)
         for record in sorted(seen, key=lambda record: record.place):
             self._by_topic[record.topic].append(record)
         self._sent = self._match(sent)
@@ -60,35 +62,35 @@ class _Verification:
         wanted: dict[Any, list[Sent]] = defaultdict(list)
         for one in sent:
             wanted[one.topic, one.key, one.value].append(one)
-        found: dict[Any, list[Seen]] = defaultdict(list)
+        found: dict[Any, list[SeenRecord]] = defaultdict(list)
         for topic in INPUTS:
             for record in self._by_topic[topic]:
                 found[topic, record.key, record.value].append(record)
         for what, copies in wanted.items():
             confirmed, there = sum(copy.acked for copy in copies), found.get(what, [])
             for _ in range(confirmed - len(there)):
-                self.verdict.add(Kind.LOST, f"an input that {what[0]} confirmed")
+                self.verdict.add(Violation.LOST, f"an input that {what[0]} confirmed")
             for record in there[len(copies) :]:
-                self.verdict.add(Kind.DUPLICATED, f"{where(record)} was sent {len(copies)} times only")
+                self.verdict.add(Violation.DUPLICATED, f"{where(record)} was sent {len(copies)} times only")
         for what, records in found.items():
             if what not in wanted:
-                self.verdict.add(Kind.INVENTED, f"{where(records[0])} was never sent")
+                self.verdict.add(Violation.INVENTED, f"{where(records[0])} was never sent")
         self.verdict.counted["inputs"] = sum(map(len, found.values()))
         return {what: copies[0] for what, copies in wanted.items()}
 
-    def _read_letters(self) -> dict[Place, Seen]:
-        letters: dict[Place, Seen] = {}
+    def _read_letters(self) -> dict[Place, SeenRecord]:
+        letters: dict[Place, SeenRecord] = {}
         inputs = {record.place: record for topic in INPUTS for record in self._by_topic[topic]}
         for letter in self._by_topic[topics.DEAD_LETTERS]:
             place = _origin(letter)
             if place not in inputs:
-                self.verdict.add(Kind.INVENTED, f"dead letter {where(letter)} of no input")
+                self.verdict.add(Violation.INVENTED, f"dead letter {where(letter)} of no input")
                 continue
             if place in letters:
-                self.verdict.add(Kind.DUPLICATED, f"dead letter {where(letter)}")
+                self.verdict.add(Violation.DUPLICATED, f"dead letter {where(letter)}")
                 continue
             if (letter.key, letter.value) != (inputs[place].key, inputs[place].value):
-                self.verdict.add(Kind.WRONG, f"dead letter {where(letter)} has other bytes than its input")
+                self.verdict.add(Violation.WRONG, f"dead letter {where(letter)} has other bytes than its input")
             letters[place] = letter
         self.verdict.counted["dead letters"] = len(letters)
         return letters
@@ -106,19 +108,19 @@ class _Verification:
                 if letter is not None:
                     self._refused(record, sent, letter)
                 elif sent.refused:
-                    self.verdict.add(Kind.LOST, f"{where(record)} must be a dead letter")
+                    self.verdict.add(Violation.LOST, f"{where(record)} must be a dead letter")
                 elif sent.event.event_id in processed:
                     self.verdict.counted["repeated inputs"] += 1
                 else:
                     processed.add(sent.event.event_id)
                     self._judged(record, sent.event, reached)
 
-    def _judged(self, record: Seen, case: Any, reached: dict[UUID, int]) -> None:
+    def _judged(self, record: SeenRecord, case: Any, reached: dict[UUID, int]) -> None:
         event_id = self._reference.inference_id(case)
         got = self._one(self._inferences, event_id, f"the inference on {where(record)}", record)
         if got is not None:
             if got.event != self._reference.inference(case, got.event):
-                self.verdict.add(Kind.WRONG, f"{where(got)} is not what the model says of {where(record)}")
+                self.verdict.add(Violation.WRONG, f"{where(got)} is not what the model says of {where(record)}")
             self._order(reached, case.case_id, got)
         grading = self._one(
             self._gradings, self._reference.grading_id(event_id), f"the decision on {where(record)}", record
@@ -128,13 +130,13 @@ class _Verification:
             and grading is not None
             and grading.event != self._reference.grading(got.event, grading.event)
         ):
-            self.verdict.add(Kind.WRONG, f"{where(grading)} is not what the rules say of {where(got)}")
+            self.verdict.add(Violation.WRONG, f"{where(grading)} is not what the rules say of {where(got)}")
         self.verdict.counted["cases judged"] += 1
 
-    def _refused(self, record: Seen, sent: Sent, letter: Seen) -> None:
+    def _refused(self, record: SeenRecord, sent: Sent, letter: SeenRecord) -> None:
         reason = letter.headers.get(PREFIX + "reason", b"").decode()
         if reason not in sent.refused and not self._excused(reason, letter.timestamp_ms / 1000):
-            self.verdict.add(Kind.WRONG, f"{where(record)} went to the dead letters for {reason}")
+            self.verdict.add(Violation.WRONG, f"{where(record)} went to the dead letters for {reason}")
         raw = RawRecord(
             topic=record.topic,
             partition=record.partition,
@@ -146,27 +148,29 @@ class _Verification:
         event_id = self._reference.quarantine(raw, sent.event, reason, None).event_id
         got = self._one(self._gradings, event_id, f"the request to people for {where(record)}", record)
         if got is not None and got.event != self._reference.quarantine(raw, sent.event, reason, got.event):
-            self.verdict.add(Kind.WRONG, f"{where(got)} is not what people must be asked for {where(record)}")
+            self.verdict.add(Violation.WRONG, f"{where(got)} is not what people must be asked for {where(record)}")
         self.verdict.counted["cases given to people" if not sent.refused else "poison answered"] += 1
 
     def _excused(self, reason: str, at: float) -> bool:
         return any(each.reason == reason and each.start <= at <= each.end for each in self._limits.excuses)
 
-    def _one(self, records: dict[UUID, list[Seen]], event_id: UUID, what: str, cause: Seen) -> Seen | None:
+    def _one(
+        self, records: dict[UUID, list[SeenRecord]], event_id: UUID, what: str, cause: SeenRecord
+    ) -> SeenRecord | None:
         self._expected.add(event_id)
         found = records.get(event_id, [])
         if not found:
-            self.verdict.add(Kind.LOST, what)
+            self.verdict.add(Violation.LOST, what)
             return None
         for copy in found[1:]:
-            self.verdict.add(Kind.DUPLICATED, f"{where(copy)} repeats {where(found[0])}")
+            self.verdict.add(Violation.DUPLICATED, f"{where(copy)} repeats {where(found[0])}")
         if (found[0].key, found[0].partition) != (cause.key, cause.partition):
-            self.verdict.add(Kind.WRONG, f"{where(found[0])} lies under another key or number than {where(cause)}")
+            self.verdict.add(Violation.WRONG, f"{where(found[0])} lies under another key or number than {where(cause)}")
         return found[0]
 
-    def _order(self, reached: dict[UUID, int], case_id: UUID, got: Seen) -> None:
+    def _order(self, reached: dict[UUID, int], case_id: UUID, got: SeenRecord) -> None:
         if got.offset < reached.get(case_id, -1):
-            self.verdict.add(Kind.DISORDERED, f"{where(got)} lies before the result of an earlier input")
+            self.verdict.add(Violation.DISORDERED, f"{where(got)} lies before the result of an earlier input")
         reached[case_id] = max(got.offset, reached.get(case_id, -1))
 
     def _grade(self) -> None:
@@ -181,11 +185,11 @@ class _Verification:
         for records in (self._inferences, self._gradings):
             for event_id, copies in records.items():
                 if event_id not in self._expected:
-                    self.verdict.add(Kind.INVENTED, f"{where(copies[0])} follows from no input")
+                    self.verdict.add(Violation.INVENTED, f"{where(copies[0])} follows from no input")
         for topic in DECISIONS:
             for record in self._by_topic[topic]:
                 if record.event is None:
-                    self.verdict.add(Kind.WRONG, f"{where(record)} cannot be read")
+                    self.verdict.add(Violation.WRONG, f"{where(record)} cannot be read")
 
     def _escalate(self) -> None:
         parts: dict[UUID, tuple[list[Any], ...]] = defaultdict(lambda: ([], [], [], []))
@@ -214,18 +218,18 @@ class _Verification:
                 if record.event is None or record.event.lane is not Lane.EMERGENCY or record.event.level:
                     continue
                 if record.timestamp_ms - record.event.published_at.timestamp() * 1000 > limit_ms:
-                    self.verdict.add(Kind.LATE, f"{where(record)} came later than {limit_ms / 1000:.0f} s")
+                    self.verdict.add(Violation.LATE, f"{where(record)} came later than {limit_ms / 1000:.0f} s")
 
 
-def _by_id(records: Iterable[Seen]) -> dict[UUID, list[Seen]]:
-    found: dict[UUID, list[Seen]] = defaultdict(list)
+def _by_id(records: Iterable[SeenRecord]) -> dict[UUID, list[SeenRecord]]:
+    found: dict[UUID, list[SeenRecord]] = defaultdict(list)
     for record in records:
         if record.event is not None:
             found[record.event.event_id].append(record)
     return dict(found)
 
 
-def _origin(letter: Seen) -> Place:
+def _origin(letter: SeenRecord) -> Place:
     names = ("topic", "partition", "offset")
     topic, partition, offset = (letter.headers.get(PREFIX + name, b"-1").decode() for name in names)
     return topic, int(partition), int(offset)

@@ -1,1 +1,1 @@
-"""One file a verb of the `vigia` command line."""
+"""One file per verb of the `vigia` command line."""

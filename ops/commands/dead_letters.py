@@ -75,7 +75,7 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @_filtered
-@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON a dead letter.")
+@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON per dead letter.")
 @topic_prefix
 def list_letters(
     stage: str | None,
@@ -130,7 +130,7 @@ def show(address: Address, payload: bool, prefix: str) -> None:
 @click.option("--force", is_flag=True, help="Also those that failed too often.")
 @click.option("--again", is_flag=True, help="Also those that were redriven before.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON a dead letter.")
+@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON per dead letter.")
 @topic_prefix
 def redrive_letters(
     addresses: tuple[Address, ...],

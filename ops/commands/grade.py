@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import click
 
+from ops.commands.bad_input import BadInput
 from ops.terminal.plain import echo, echo_json
 from schemas.events import Lane, ModelStatus, PatientContext, StageClass
 from streams.clinical.context import read_context
@@ -23,12 +24,6 @@ from streams.stages.policy.file import load_policy
 _JUDGED_KEYS = ("stage", "confidence", "probabilities", "abstained")
 _FINDING_KEYS = (*_JUDGED_KEYS, "context")
 _CASE_KEYS = (*_FINDING_KEYS, "findings", "model_status", "lane", "has_patient_token")
-
-
-class BadInput(click.ClickException):
-    """Input that is no case; one line on stderr, exit 2. The text never holds a value, which may be patient data."""
-
-    exit_code = 2
 
 
 @click.command(short_help="A finding and context as JSON on stdin, the decision as JSON on stdout.")

@@ -25,7 +25,7 @@ def images() -> None:
 @click.option("--size", type=click.IntRange(96, 2048), default=256, show_default=True, help="Side in pixels.")
 @click.option("--masks", is_flag=True, help="Also write the mask of each lesion.")
 def generate(out: Path, count: int, seed: int, shifted: bool, stage: str | None, size: int, masks: bool) -> None:
-    """Write COUNT pictures, one folder a class, with metadata.csv and a contact sheet.
+    """Write COUNT pictures, one folder per class, with metadata.csv and a contact sheet.
 
     The same seed gives the same pictures.
     """

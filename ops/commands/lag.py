@@ -22,12 +22,12 @@ DEFAULT_WATCH_S = 2.0
 @click.command("lag")
 @click.option("--topics", default=".*", show_default=True, help="Regular expression; only these topics.")
 @click.option("--groups", default=".*", show_default=True, help="Regular expression; only these consumer groups.")
-@click.option("--partitions", is_flag=True, help="One line a partition instead of one a topic.")
+@click.option("--partitions", is_flag=True, help="One line per partition instead of one per topic.")
 @click.option("--watch-for", default=DEFAULT_WATCH_S, show_default=True, help="Seconds over which rates are measured.")
 @click.option(
     "--within", default=60.0, show_default=True, help="Seconds to count at most; lags marked ≤ are upper bounds."
 )
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, one entry a partition.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, one entry per partition.")
 def command(topics: str, groups: str, partitions: bool, watch_for: float, within: float, as_json: bool) -> None:
     """How far every group is behind: in records that it can read, and in seconds.
 

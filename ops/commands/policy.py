@@ -127,7 +127,7 @@ def _rule(loaded: Policy, rule: Rule) -> dict[str, object]:
 
 
 def markdown_rules(loaded: Policy) -> str:
-    """The rules as a Markdown table, one a line, in the order in which they apply."""
+    """The rules as a Markdown table, one per line, in the order in which they apply."""
     rows = ["| rule | when | then | source |", "|---|---|---|---|"]
     for rule in loaded.rules:
         entry = _rule(loaded, rule)
@@ -168,7 +168,7 @@ def _print(loaded: Policy, lang: str) -> None:
 
 
 def _lines(values: object) -> list[str]:
-    """Conditions or effects, one a line, deadlines as a person writes them."""
+    """Conditions or effects, one per line, deadlines as a person writes them."""
     assert isinstance(values, dict)
     lines = []
     for key, value in values.items():

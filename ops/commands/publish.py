@@ -13,6 +13,7 @@ from typing import Any
 import click
 from rich.progress import Progress
 
+from ops.commands.bad_input import BadInput
 from ops.system.context import load_settings
 from ops.terminal.console import plain_console
 from ops.terminal.plain import echo, echo_json
@@ -35,12 +36,6 @@ ACKNOWLEDGE_WITHIN_S = 15.0
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 #: Trying again gives the same: exit code 2, as for wrong usage.
 _BAD_INPUT = (InvalidCaseError, PatientCodeError, ImageError, CaseConflictError)
-
-
-class BadInput(click.ClickException):
-    """Input that is no case; one line on stderr, exit code 2."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import socket
 from pathlib import Path
 
 import click
 
 from ops.monitoring.endpoint import Endpoint
+from ops.monitoring.targets import write_target
 from ops.system import logs
 from ops.system.context import load_settings
 from schemas.events import Lane
@@ -54,14 +52,5 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     endpoint = Endpoint(metrics_host, metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
     logger.info("%s: metrics on http://%s/metrics", built.name, endpoint.address)
     if metrics_target is not None:
-        _write_target(metrics_target, endpoint.address, built.name)
+        write_target(metrics_target, endpoint.address, {"job": "vigia-worker", "stage_name": built.name})
     leave(serve(app))
-
-
-def _write_target(path: Path, address: str, stage: str) -> None:
-    target = [
-        {"targets": [address], "labels": {"job": "vigia-worker", "stage_name": stage, "node": socket.gethostname()}}
-    ]
-    staging = path.with_suffix(".tmp")
-    staging.write_text(json.dumps(target), encoding="utf-8")
-    os.replace(staging, path)

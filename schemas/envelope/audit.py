@@ -8,6 +8,9 @@ from uuid import UUID
 
 from schemas.events import PipelineStage
 
+#: Outcomes of acknowledgement entries after which somebody has taken the escalation up; a repeated answer counts.
+ACCEPTED = frozenset({"acknowledged", "resolved", "already_acknowledged"})
+
 
 def sha256_hex(value: bytes | None) -> str:
     """Hash (hex) of a record's value as the audit chain uses it; a tombstone counts as empty."""

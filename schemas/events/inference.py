@@ -30,7 +30,7 @@ class Region(Record):
 class Finding(Record):
     """One lesion, or the picture as a whole when `region` is None.
 
-    `confidence` is the calibrated probability of `stage`; `probabilities` has one entry a class, `quality` one entry a
+    `confidence` is the calibrated probability of `stage`; `probabilities` has one entry per class, `quality` one per
     measure of the picture (units in the model card). `abstained` is a reason code, and then `stage` is None.
     """
 

@@ -30,7 +30,7 @@ from streams.pipeline import ANSWERED_BY, COVERED, REMARKED_ONLY
 
 #: Bytes that verification keeps of a record and of an entry (tests/unit/audit/test_memory.py holds them to it).
 BYTES_A_RECORD, BYTES_AN_ENTRY = 300, 450
-#: What it may keep at once. Beyond, the cases are verified in parts, and everything is read once a part.
+#: What it may keep at once. Beyond, the cases are verified in parts, and everything is read once per part.
 MEMORY_BYTES = 1 << 30
 #: A case may have waited so long before it was taken up; by that its record is older than the entry about it.
 WAITED_MS = topics.DAY_MS

@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """One thing that is wrong. `topic`, `partition`, `offset` say where the record or the entry lies that shows it."""
 
     kind: Kind
@@ -86,7 +86,7 @@ class Report:
     recent: int = 0
     erased_cases: int = 0
     broken: Counter[Kind] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -94,7 +94,7 @@ class Report:
         """Whether the chain holds."""
         return not self.broken
 
-    def found(self, finding: Finding) -> None:
+    def found(self, finding: AuditFinding) -> None:
         """Count a finding, and keep it while there are not too many."""
         self.broken[finding.kind] += 1
         if len(self.findings) < FINDINGS_KEPT:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from streams import topics
 from streams.audit.facts import EntryFact, RecordFact, Unreadable
-from streams.audit.report import Finding, Kind, Report
+from streams.audit.report import AuditFinding, Kind, Report
 from streams.pipeline import COVERED, REMARKED_ONLY
 
 _PACKED = struct.Struct("<32s8s16s?Hqq")
@@ -103,7 +103,7 @@ class Suspects:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._kept: list[tuple[int, Finding]] = []
+        self._kept: list[tuple[int, AuditFinding]] = []
         self._erased: dict[bytes, int] = {}
 
     def erased(self, case_id: bytes, at_ms: int) -> None:
@@ -112,7 +112,7 @@ class Suspects:
 
     def record(self, kind: Kind, topic: str, event_id: bytes | None, place: Place, detail: str) -> None:
         """Something is wrong with a record."""
-        finding = Finding(
+        finding = AuditFinding(
             kind=kind,
             topic=topic,
             partition=place.partition,
@@ -125,7 +125,7 @@ class Suspects:
 
     def entry(self, kind: Kind, fact: EntryFact | Unreadable, detail: str) -> None:
         """Something is wrong with an audit entry."""
-        finding = Finding(
+        finding = AuditFinding(
             kind=kind,
             topic=topics.AUDIT,
             partition=fact.partition,
@@ -147,7 +147,7 @@ class Suspects:
                 self._report.found(finding)
         self._kept.clear()
 
-    def _keep(self, at_ms: int, finding: Finding) -> None:
+    def _keep(self, at_ms: int, finding: AuditFinding) -> None:
         if len(self._kept) < SUSPECTS_KEPT:
             self._kept.append((at_ms, finding))
         else:

@@ -5,7 +5,7 @@ Every record that a stage produces has an audit entry, written in the same trans
 from what was ingested to what was answered. Nothing is read and no clock is asked
 (streams/audit/auditor.py does both).
 
-Memory: about 240 bytes a record and 400 an entry; whole records are never kept.
+Memory: about 240 bytes per record and 400 per entry; whole records are never kept.
 """
 
 from __future__ import annotations

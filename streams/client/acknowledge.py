@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
+from schemas.envelope.audit import ACCEPTED
 from schemas.envelope.partitioner import partition_of
 from schemas.events import AcknowledgementAction, AcknowledgementEvent, AuditEntry, EscalationEvent, StageClass
 from schemas.serde import Serde
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 #: Seconds for the broker to take the answer, and for the escalation stage to say what became of it. A stage that was
 #: killed is replaced in about eight.
 WITHIN_S = 20.0
-ACCEPTED = frozenset({"acknowledged", "resolved", "already_acknowledged"})
 
 
 class UnknownEscalationError(ClientError):

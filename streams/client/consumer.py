@@ -30,7 +30,7 @@ from streams.broker.clients import PROMISED, group_member
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
 from streams.broker.received import ReceivedEvent
 from streams.client.errors import ConsumerError
-from streams.client.positions import Positions
+from streams.client.positions import PendingPositions
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class EventConsumer:
         self._serde = serde or Serde(settings.schema_registry_url)
         self._own_serde = serde is None
         self._keeps_position = group_id is not None
-        self._positions = Positions()
+        self._positions = PendingPositions()
         self._brokers_down = False
         self._consumer = group_member(
             settings.bootstrap_servers,

@@ -10,12 +10,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 log = logging.getLogger(__name__)
 
-#: Positions are sent to the broker at most so often, in seconds. More often costs a request an event; less often
+#: Positions are sent to the broker at most so often, in seconds. More often costs a request per event; less often
 #: delivers more again after a crash: at 1 s, what was handled in its last second.
 COMMIT_INTERVAL_S = 1.0
 
 
-class Positions:
+class PendingPositions:
     """Positions not yet known to be committed. The callbacks are for librdkafka, which runs them within `poll`."""
 
     def __init__(self) -> None:

@@ -72,7 +72,7 @@ class Agreement:
 
 
 class GroundTruth:
-    """Folds audit entries into counts a model version. A case counts once, by its newest staging."""
+    """Folds audit entries into counts per model version. A case counts once, by its newest staging."""
 
     def __init__(self) -> None:
         self._of_case: dict[UUID, tuple[str, Relation]] = {}
@@ -86,7 +86,7 @@ class GroundTruth:
         self._of_case[entry.case_id] = (entry.attributes.get("model_version", "none"), Relation(relation))
 
     def by_version(self) -> dict[str, Agreement]:
-        """Counts a model version, in the order of their names."""
+        """Counts per model version, in the order of their names."""
         found: dict[str, Agreement] = {}
         for version, relation in sorted(self._of_case.values()):
             found.setdefault(version, Agreement()).counts[relation] += 1

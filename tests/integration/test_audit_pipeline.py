@@ -12,7 +12,7 @@ from ops.system.system import System
 from schemas.events import CaseEvent, GradingKind
 from streams import topics
 from streams.audit.auditor import Auditor
-from streams.audit.report import Finding
+from streams.audit.report import AuditFinding
 from streams.dead_letters.read import DeadLetters, Filter
 from streams.dead_letters.redrive import Rules, Status, redrive
 from tests.integration.cases import Publisher
@@ -33,7 +33,7 @@ def test_verification_raises_no_false_alarm_while_the_pipeline_works(
 ) -> None:
     picture = publisher.case().image
     cases: list[CaseEvent] = []
-    about_them: list[Finding] = []
+    about_them: list[AuditFinding] = []
     for _ in range(6):
         fresh = [publisher.case(image=picture) for _ in range(8)]
         cases += fresh

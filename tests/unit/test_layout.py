@@ -134,3 +134,23 @@ def test_clients_of_kafka_are_made_in_one_module(module: str) -> None:
     }
     made = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not made & libraries & CLIENTS, f"{module} makes a client of its own; see streams/broker/clients.py"
+
+
+def test_streams_is_a_handful_of_rooms() -> None:
+    names = {
+        path.stem for path in (ROOT / "streams").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert len(names - {"__init__"}) <= 15
+
+
+#: Names that two classes share on purpose: what the model says, and the same in the contract.
+TWINS = {"Finding"}
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for module in MODULES:
+        for node in ast.parse((ROOT / module).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(module)
+    assert {name: found for name, found in homes.items() if len(found) > 1 and name not in TWINS} == {}

@@ -120,7 +120,7 @@ for rollout_command in (canary, shadow, clear, orders):
 
 @model.command()
 @click.option(
-    "--pictures", type=click.Path(path_type=Path, exists=True), help="Own pictures: a folder a class, or a CSV table."
+    "--pictures", type=click.Path(path_type=Path, exists=True), help="Own pictures: a folder per class, or a CSV table."
 )
 @click.option("--generated", type=click.IntRange(70), help="Train on this many generated pictures instead.")
 @click.option("--name", default="own", show_default=True, help="What the version's name begins with.")

@@ -19,7 +19,7 @@ from ops.terminal.plain import echo, echo_json
 )
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 def speed(version: str | None, threads: int, directory: Path | None, as_json: bool) -> None:
-    """Measure pictures a second, memory and event-loop lateness of VERSION on this machine (about two minutes)."""
+    """Measure pictures per second, memory and event-loop lateness of VERSION on this machine (about two minutes)."""
     from inference.evaluation import speed as measure
     from inference.predictor import Runtime
 

@@ -9,11 +9,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from schemas.envelope.audit import ACCEPTED
+
 #: Answers remembered although their escalation was not yet seen: topics are read concurrently, so the answer may come
 #: first.
 ANSWERS_KEPT = 10_000
-#: Outcomes of an acknowledgement that stop the clock (streams.clinical.acknowledgements.AckCode; a test compares).
-ACCEPTED = frozenset({"acknowledged", "resolved", "already_acknowledged"})
+#: Codes of the clock's own entries.
 MISSED, UNRESOLVED = "deadline_missed", "unresolved"
 _ANY_LEVEL = 1 << 30
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.chaos.values import Excuse, Kind, Seen, Sent, Verdict
-from ops.chaos.verify import Limits, verify
+from ops.chaos.values import Excuse, SeenRecord, Sent, Verdict, Violation
+from ops.chaos.verify import Tolerance, verify
 from schemas.events import Lane, Severity
 from streams import topics
 from tests.unit.ops.chaos.worlds import REFERENCE, START, World, encoded
@@ -37,8 +37,8 @@ PRODUCED = [at for at, record in enumerate(SOUND.seen) if record.topic in OUTPUT
 AUDITED = [at for at, record in enumerate(SOUND.seen) if record.topic == topics.AUDIT]
 
 
-def judged(sent: list[Sent], seen: list[Seen], late_s: float = 60.0, *excuses: Excuse) -> Verdict:
-    limits = Limits(until=START + timedelta(seconds=100), late_after=timedelta(seconds=late_s), excuses=excuses)
+def judged(sent: list[Sent], seen: list[SeenRecord], late_s: float = 60.0, *excuses: Excuse) -> Verdict:
+    limits = Tolerance(until=START + timedelta(seconds=100), late_after=timedelta(seconds=late_s), excuses=excuses)
     return verify(sent, seen, REFERENCE, limits)
 
 
@@ -61,14 +61,14 @@ def test_the_order_in_which_records_were_read_does_not_matter(random: object) ->
 @pytest.mark.parametrize("at", PRODUCED)
 def test_any_output_that_is_dropped_is_lost(at: int) -> None:
     verdict = judged(SOUND.sent, SOUND.seen[:at] + SOUND.seen[at + 1 :])
-    assert verdict.counts[Kind.LOST]
-    assert verdict.counts[Kind.BROKEN_LINK], "its audit entry speaks of nothing"
+    assert verdict.counts[Violation.LOST]
+    assert verdict.counts[Violation.BROKEN_LINK], "its audit entry speaks of nothing"
 
 
 @pytest.mark.parametrize("at", PRODUCED + AUDITED)
 def test_any_record_that_is_doubled_is_found(at: int) -> None:
     record = SOUND.seen[at]
-    assert judged(SOUND.sent, [*SOUND.seen, replace(record, offset=10_000)]).counts[Kind.DUPLICATED]
+    assert judged(SOUND.sent, [*SOUND.seen, replace(record, offset=10_000)]).counts[Violation.DUPLICATED]
 
 
 @pytest.mark.parametrize("at", AUDITED)
@@ -88,8 +88,8 @@ def test_any_output_that_is_altered_is_wrong_and_its_audit_does_not_match(at: in
     seen = list(SOUND.seen)
     seen[at] = replace(record, event=altered, value=encoded(altered))
     verdict = judged(SOUND.sent, seen)
-    assert verdict.counts[Kind.WRONG]
-    assert verdict.counts[Kind.BROKEN_LINK]
+    assert verdict.counts[Violation.WRONG]
+    assert verdict.counts[Violation.BROKEN_LINK]
 
 
 @pytest.mark.parametrize("topic", [topics.INFERENCES, topics.GRADINGS])
@@ -98,7 +98,7 @@ def test_results_of_a_case_that_swap_places_are_out_of_order(topic: str) -> None
     a, b = [at for at, seen in enumerate(SOUND.seen) if seen.topic == topic and seen.event.case_id == case_id][:2]
     seen = list(SOUND.seen)
     seen[a], seen[b] = replace(seen[a], offset=seen[b].offset), replace(seen[b], offset=seen[a].offset)
-    assert judged(SOUND.sent, seen).counts[Kind.DISORDERED]
+    assert judged(SOUND.sent, seen).counts[Violation.DISORDERED]
 
 
 @pytest.mark.parametrize("at", PRODUCED)
@@ -106,16 +106,16 @@ def test_an_output_of_no_input_is_invented(at: int) -> None:
     event = replace(SOUND.seen[at].event, event_id=UUID(int=555), source_event_id=UUID(int=556))
     made_up = replace(SOUND.seen[at], offset=10_000, event=event, value=encoded(event))
     verdict = judged(SOUND.sent, [*SOUND.seen, made_up])
-    assert verdict.counts[Kind.INVENTED]
-    assert verdict.counts[Kind.UNAUDITED]
+    assert verdict.counts[Violation.INVENTED]
+    assert verdict.counts[Violation.UNAUDITED]
 
 
 def test_an_input_that_nobody_sent_is_invented_and_one_that_the_broker_lost_is_lost() -> None:
-    assert judged(SOUND.sent[1:-1], SOUND.seen).counts[Kind.INVENTED]
+    assert judged(SOUND.sent[1:-1], SOUND.seen).counts[Violation.INVENTED]
     unread = World()
     extra = unread.new_case()
     sent = Sent(topic=topics.CASES_ROUTINE, key=str(extra.case_id).encode(), value=b"x", event=extra)
-    assert judged([*SOUND.sent, sent], SOUND.seen).counts[Kind.LOST] == 1
+    assert judged([*SOUND.sent, sent], SOUND.seen).counts[Violation.LOST] == 1
     assert judged([*SOUND.sent, replace(sent, acked=False)], SOUND.seen).clean
 
 
@@ -123,11 +123,11 @@ def test_a_dead_letter_is_right_for_poison_and_for_a_store_that_was_away_and_wro
     made = World()
     made.poison("store_unavailable")
     blameless = [replace(one, refused=frozenset()) for one in made.sent]
-    assert judged(blameless, made.seen).counts[Kind.WRONG] == 1
+    assert judged(blameless, made.seen).counts[Violation.WRONG] == 1
     at = START.timestamp()
     away = Excuse(reason="store_unavailable", start=at - 1, end=at + 10)
     assert judged(blameless, made.seen, 60.0, away).clean
-    assert judged(blameless, made.seen, 60.0, replace(away, end=at)).counts[Kind.WRONG] == 1
+    assert judged(blameless, made.seen, 60.0, replace(away, end=at)).counts[Violation.WRONG] == 1
 
 
 def test_an_emergency_that_took_longer_than_the_limit_is_late() -> None:
@@ -137,15 +137,15 @@ def test_an_emergency_that_took_longer_than_the_limit_is_late() -> None:
         else record
         for record in SOUND.seen
     ]
-    assert judged(SOUND.sent, slow).counts[Kind.LATE]
+    assert judged(SOUND.sent, slow).counts[Violation.LATE]
     assert judged(SOUND.sent, slow, 100_000.0).clean
 
 
 def test_a_deadline_that_passed_and_raised_nothing_is_late() -> None:
     made = World()
     made.case(lane=Lane.EMERGENCY)
-    limits = Limits(until=START + timedelta(hours=2), late_after=timedelta(seconds=60))
-    assert verify(made.sent, made.seen, REFERENCE, limits).counts[Kind.LATE]
+    limits = Tolerance(until=START + timedelta(hours=2), late_after=timedelta(seconds=60))
+    assert verify(made.sent, made.seen, REFERENCE, limits).counts[Violation.LATE]
 
 
 def test_an_escalation_raised_after_its_answer_is_wrong() -> None:
@@ -155,4 +155,4 @@ def test_an_escalation_raised_after_its_answer_is_wrong() -> None:
     made.answer(case)
     made._standing = standing
     made.miss(case)
-    assert judged(made.sent, made.seen).counts[Kind.WRONG]
+    assert judged(made.sent, made.seen).counts[Violation.WRONG]

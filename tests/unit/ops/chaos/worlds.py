@@ -11,7 +11,7 @@ from uuid import UUID
 
 from inference.findings import Finding as ModelFinding
 from ops.chaos.reference import Reference
-from ops.chaos.values import Seen, Sent
+from ops.chaos.values import SeenRecord, Sent
 from schemas import ids
 from schemas.envelope.dead_letter import event_id_of
 from schemas.envelope.raw import RawRecord
@@ -61,7 +61,7 @@ class World:
     """What was sent, and every committed record."""
 
     sent: list[Sent] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[SeenRecord] = field(default_factory=list)
     now: datetime = START
     _standing: dict[Any, OpenEscalation] = field(default_factory=dict)
     _cases: int = 0
@@ -94,7 +94,7 @@ class World:
             producer="test",
         )
 
-    def publish(self, topic: str, event: Any, refused: frozenset[str] = frozenset()) -> Seen:
+    def publish(self, topic: str, event: Any, refused: frozenset[str] = frozenset()) -> SeenRecord:
         """Send an event; its record."""
         key, value = str(event.case_id).encode(), encoded(event)
         self.sent.append(Sent(topic=topic, key=key, value=value, event=event, refused=refused))
@@ -191,7 +191,7 @@ class World:
             model_version="lpp-test",
         )
 
-    def _demand(self, grading: Seen) -> None:
+    def _demand(self, grading: SeenRecord) -> None:
         for request in grading.event.escalations:
             new = open_escalation(
                 request,
@@ -220,16 +220,16 @@ class World:
             word = "escalated" if code is MergeCode.OPENED else "superseded"
             self._raised(record, f"{word}:{request.type.value}:{result.event.level}", grading)
 
-    def _raised(self, record: Seen, outcome: str, parent: Seen) -> None:
+    def _raised(self, record: SeenRecord, outcome: str, parent: SeenRecord) -> None:
         attributes = {"escalation_id": str(record.event.escalation_id)}
         self._audit(record, PipelineStage.ESCALATION, outcome, parent, attributes=attributes)
 
     def _audit(
         self,
-        record: Seen,
+        record: SeenRecord,
         stage: PipelineStage,
         outcome: str,
-        parent: Seen | None,
+        parent: SeenRecord | None,
         event_id: UUID | None = None,
         case_id: UUID | None = None,
         source: UUID | None = None,
@@ -257,8 +257,8 @@ class World:
         key: bytes | None = None,
         value: bytes | None = None,
         headers: dict[str, bytes] | None = None,
-    ) -> Seen:
-        record = Seen(
+    ) -> SeenRecord:
+        record = SeenRecord(
             topic=topic,
             partition=0,
             offset=self._next(topic),

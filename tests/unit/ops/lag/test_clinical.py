@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.lag.clinical.figures import LANES, PRIORITIES
-from ops.lag.clinical.unanswered import ACCEPTED, Escalations, Unanswered
+from ops.lag.clinical.unanswered import Escalations, Unanswered
 from ops.lag.clinical.waiting import WaitingQueue
+from schemas.envelope.audit import ACCEPTED
 from schemas.events import Lane, ReviewPriority
 from streams.clinical.acknowledgements import AckCode
 
