@@ -144,6 +144,7 @@ class Load:
             action=AcknowledgementAction.RESOLVE if resolve else AcknowledgementAction.ACKNOWLEDGE,
             role=self.reference.policy.escalations[kind].ladder[-1],
             acknowledged_at=datetime.now(UTC),
+            acknowledged_by=f"chaos-{self.rng.getrandbits(128):032x}",
         )
         self._send_event(topics.ACKNOWLEDGEMENTS, event, set())
 

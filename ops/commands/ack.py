@@ -20,12 +20,19 @@ STAGES = tuple(stage.value for stage in StageClass if stage is not StageClass.UN
 @click.option("--role", required=True, help="Your role on the ladder of the escalation.")
 @click.option("--resolve", is_flag=True, help="End the escalation; without it, its clock is only stopped.")
 @click.option("--stage", type=click.Choice(STAGES), help="With --resolve: your own staging, the model's ground truth.")
-@click.option("--by", metavar="TOKEN", help="Opaque token of who answers (32 to 160 characters); never a name.")
+@click.option(
+    "--by",
+    metavar="TOKEN",
+    required=True,
+    envvar="VIGIA_ANSWERED_BY",
+    help="Opaque token of who answers (32 to 160 characters), never a name (also VIGIA_ANSWERED_BY).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the verdict as one line of JSON.")
-def command(escalation_id: UUID, role: str, resolve: bool, stage: str | None, by: str | None, as_json: bool) -> None:
+def command(escalation_id: UUID, role: str, resolve: bool, stage: str | None, by: str, as_json: bool) -> None:
     """Answer ESCALATION: its clock stops. With --resolve it ends.
 
-    Exit code 1 when the answer is refused: no such escalation is open, or the role is below the one now asked.
+    Exit code 1 when the answer is refused: no such escalation is open, the role is below the one now asked, nobody is
+    named, or it names an impossible time.
     """
     if stage is not None and not resolve:
         raise click.UsageError("--stage goes with --resolve")

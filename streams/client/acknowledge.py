@@ -65,7 +65,7 @@ class Acknowledger:
     """Publishes answers; not to be shared between threads. Use it in a `with` block.
 
     >>> with Acknowledger(Settings.from_env()) as desk:
-    ...     desk.answer(desk.find(escalation_id), role="attending_physician")
+    ...     desk.answer(desk.find(escalation_id), role="attending_physician", by=token_of_the_physician)
     """
 
     def __init__(self, settings: Settings, *, serde: Serde | None = None) -> None:
@@ -115,8 +115,8 @@ class Acknowledger:
         *,
         role: str,
         resolve: bool = False,
+        by: str,
         stage: StageClass | None = None,
-        by: str | None = None,
         within_s: float = WITHIN_S,
     ) -> Answered:
         """Acknowledge or resolve, and wait for the verdict of the escalation stage.

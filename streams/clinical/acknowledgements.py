@@ -24,6 +24,13 @@ class AckCode(StrEnum):
     OTHER_CASE = "other_case"
     ROLE_UNKNOWN = "role_unknown"
     ROLE_TOO_LOW = "role_too_low"
+    NOT_IDENTIFIED = "not_identified"
+    TIME_IMPOSSIBLE = "time_impossible"
+
+
+#: How far the clock of whoever answers may be from ours. Machines kept by NTP differ by milliseconds, a tablet that is
+#: set by hand by minutes; an answer "of 2020" is no clock that is wrong.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +59,8 @@ class AckOutcome:
 def on_acknowledgement(state: OpenEscalation | None, ack: AcknowledgementEvent, stamped: datetime) -> AckOutcome:
     """What an acknowledgement does to the escalation it names (`state`; None when no such escalation is open).
 
-    `stamped` is the broker's time for it, from which the time to resolve runs.
+    `stamped` is the broker's time for it, by which it is in time or late, and from which the time to resolve runs. The
+    time that it names itself only has to be possible.
 
     The role must be the one now asked, or stand above it on the ladder. `resolve` ends the escalation, whether or not
     it was acknowledged before.
@@ -78,7 +86,15 @@ def on_acknowledgement(state: OpenEscalation | None, ack: AcknowledgementEvent, 
             state=state,
             refusal=f"it was raised to {required}, and {ack.role} stands below that role",
         )
-    in_time = None if state.acknowledged else ack.acknowledged_at <= state.event.respond_by
+    if ack.acknowledged_by is None:
+        return AckOutcome(code=AckCode.NOT_IDENTIFIED, state=state, refusal="it does not say who answers")
+    if not state.opened_at - CLOCKS_DIFFER <= ack.acknowledged_at <= stamped + CLOCKS_DIFFER:
+        return AckOutcome(
+            code=AckCode.TIME_IMPOSSIBLE,
+            state=state,
+            refusal="the time that it names is before its escalation or after its arrival: is that clock right?",
+        )
+    in_time = None if state.acknowledged else stamped <= state.event.respond_by
     if ack.action is AcknowledgementAction.RESOLVE:
         known = ack.resolved_stage is not None
         return AckOutcome(

@@ -82,6 +82,7 @@ def open_escalation(
         event=event,
         ladder=ladder,
         reescalate_every_s=request.reescalate_every_s,
+        opened_at=raised_at,
         resolve_within_s=request.resolve_within_s or RESOLVE_WITHIN_S,
     )
 

@@ -41,6 +41,8 @@ class OpenEscalation:
     #: Roles from the first that must answer to the highest; the level is the position, and the last one repeats.
     ladder: tuple[str, ...]
     reescalate_every_s: int
+    #: When it was raised for the first time.
+    opened_at: datetime
     #: Seconds for whoever takes it up to resolve it.
     resolve_within_s: int = RESOLVE_WITHIN_S
     #: Once a person took it up, nobody else is asked before `resolve_by`.
@@ -69,6 +71,7 @@ class OpenEscalation:
             "version": STATE_VERSION,
             "ladder": self.ladder,
             "reescalate_every_s": self.reescalate_every_s,
+            "opened_at": _micros(self.opened_at),
             "resolve_within_s": self.resolve_within_s,
             "acknowledged_at": _micros(self.acknowledged_at),
             "acknowledged_role": self.acknowledged_role,
@@ -91,8 +94,11 @@ class OpenEscalation:
             if acknowledged_at is not None and resolve_by is None:
                 # Taken up before there was such a time.
                 resolve_by = acknowledged_at + timedelta(seconds=resolve_within_s)
+            event = event_of(state["event"])
             return cls(
-                event=event_of(state["event"]),
+                event=event,
+                # Before there was such a time, that of its latest level stands for it.
+                opened_at=_time(state.get("opened_at")) or event.raised_at,
                 ladder=_shared(tuple(state["ladder"])),
                 reescalate_every_s=int(state["reescalate_every_s"]),
                 resolve_within_s=resolve_within_s,

@@ -177,6 +177,7 @@ class AuditedPipeline:
             action=AcknowledgementAction.ACKNOWLEDGE,
             role=escalation.role,
             acknowledged_at=datetime.now(UTC),
+            acknowledged_by="person-" + "0" * 32,
         )
         self.publish(topics.ACKNOWLEDGEMENTS, event)
         return event

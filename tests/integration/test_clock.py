@@ -15,7 +15,7 @@ from ops.cli import cli
 from schemas.events import GradingEvent
 from tests.integration.clocked import Clocked, clocked_system, emergency
 from tests.services import RegistryService
-from tests.unit.clinical.escalations import LADDER
+from tests.unit.clinical.escalations import LADDER, SOMEBODY
 
 YEAR = timedelta(days=365)
 
@@ -35,7 +35,7 @@ def run(clock: Clocked, *arguments: str) -> tuple[int, str]:
 
 def answered(clock: Clocked, grading: GradingEvent, *more: str) -> tuple[int, dict[str, object]]:
     escalation = clock.escalated(grading.case_id, 1)[-1].event
-    code, output = run(clock, "ack", str(escalation.escalation_id), "--json", *more)
+    code, output = run(clock, "ack", str(escalation.escalation_id), "--by", SOMEBODY, "--json", *more)
     return code, json.loads(output)
 
 
@@ -133,7 +133,9 @@ def test_a_second_grading_merges_or_takes_the_place_of_the_first(clock: Clocked)
 
 
 def test_an_escalation_that_nobody_knows_is_told_in_one_line(clock: Clocked) -> None:
-    code, output = run(clock, "ack", "00000000-0000-0000-0000-000000000000", "--role", "nurse_specialist")
+    code, output = run(
+        clock, "ack", "00000000-0000-0000-0000-000000000000", "--role", "nurse_specialist", "--by", SOMEBODY
+    )
     assert code == 1
     assert "no escalation" in output
     assert output.count("\n") == 1

@@ -26,6 +26,8 @@ from tests.unit.clinical.cases import decision
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LADDER = ("nurse_specialist", "wound_care_specialist", "attending_physician", "clinical_supervisor")
+#: Who answers.
+SOMEBODY = "person-" + "0" * 32
 #: The reason of what was taken up and not resolved in time.
 UNRESOLVED = packaged_policy().unresolved
 NAMES = UUID("3b6a7c54-1111-5222-8333-444455556666")
@@ -110,4 +112,5 @@ def answer(
         role=role,
         acknowledged_at=at,
         resolved_stage=stage,
+        acknowledged_by=SOMEBODY,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas import ids
 from schemas.events import StageClass
-from streams.clinical.acknowledgements import AckCode
+from streams.clinical.acknowledgements import CLOCKS_DIFFER, AckCode, on_acknowledgement
 from streams.clinical.clock import on_tick
 from streams.clinical.escalations import OpenEscalation
 from tests.unit.clinical.cases import decision
@@ -102,3 +104,38 @@ def test_a_lower_role_cannot_resolve_what_was_raised_above_it() -> None:
     state = raised_to(2)
     outcome = judged(state, answer(state, LADDER[1], action="resolve", stage=StageClass.NONE))
     assert (outcome.code, outcome.state, outcome.true_stage) == (AckCode.ROLE_TOO_LOW, state, None)
+
+
+@given(
+    said=st.timedeltas(timedelta(days=-3_000), timedelta(days=3_000)),
+    arrived=st.timedeltas(timedelta(), timedelta(days=3)),
+)
+def test_when_an_answer_came_is_what_the_broker_says_and_what_it_says_itself_must_be_possible(
+    said: timedelta, arrived: timedelta
+) -> None:
+    state = opened()
+    stamped = state.opened_at + arrived
+    outcome = on_acknowledgement(state, answer(state, LADDER[0], at=state.opened_at + said), stamped)
+    if -CLOCKS_DIFFER <= said <= arrived + CLOCKS_DIFFER:
+        assert (outcome.code, outcome.in_time) == (AckCode.ACKNOWLEDGED, stamped <= state.event.respond_by)
+    else:
+        assert (outcome.code, outcome.state, outcome.in_time) == (AckCode.TIME_IMPOSSIBLE, state, None)
+
+
+def test_an_answer_of_2020_by_an_attending_physician_ends_nothing() -> None:
+    state = opened(decision("stage_4"), "emergency")
+    forged = answer(state, LADDER[2], at=datetime(2020, 1, 1, tzinfo=UTC), action="resolve", stage=StageClass.NONE)
+    outcome = on_acknowledgement(state, forged, state.event.raised_at)
+    assert (outcome.code, outcome.state, outcome.true_stage) == (AckCode.TIME_IMPOSSIBLE, state, None)
+
+
+def test_an_answer_of_nobody_is_refused() -> None:
+    state = opened()
+    outcome = judged(state, replace(answer(state, LADDER[3]), acknowledged_by=None))
+    assert (outcome.code, outcome.state) == (AckCode.NOT_IDENTIFIED, state)
+
+
+def test_an_answer_given_just_before_the_next_role_was_asked_is_not_of_an_impossible_time() -> None:
+    state = raised_to(3)
+    given_before = answer(state, LADDER[3], at=state.event.raised_at - timedelta(minutes=30))
+    assert judged(state, given_before).code is AckCode.ACKNOWLEDGED

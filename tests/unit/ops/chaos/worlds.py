@@ -139,6 +139,7 @@ class World:
             action=AcknowledgementAction.RESOLVE,
             role=standing.ladder[-1],
             acknowledged_at=self.now,
+            acknowledged_by="person-" + "0" * 32,
         )
         record = self.publish(topics.ACKNOWLEDGEMENTS, ack)
         self._audit(

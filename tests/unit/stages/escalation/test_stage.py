@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -233,10 +233,12 @@ def test_a_resolution_with_a_staging_compares_it_with_the_models_and_closes() ->
         ({"escalation_id": uuid4()}, "unknown_escalation"),
         ({"case_id": uuid4()}, "other_case"),
         ({"role": "porter"}, "role_unknown"),
+        ({"acknowledged_by": None}, "not_identified"),
+        ({"acknowledged_at": datetime(2020, 1, 1, tzinfo=UTC)}, "time_impossible"),
     ],
 )
 def test_an_answer_that_does_not_count_is_audited_under_an_id_of_its_own_and_the_clock_runs_on(
-    change: dict[str, UUID | str], outcome: str
+    change: dict[str, object], outcome: str
 ) -> None:
     desk = Desk()
     (raised,) = published(desk.take(one()))
