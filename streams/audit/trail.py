@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import Message
 
 from schemas.envelope.dead_letter import PREFIX, case_id_of, origin_of
 from schemas.envelope.partitioner import partition_of_case
@@ -28,7 +28,7 @@ from streams.audit.facts import INTO, case_in_key
 from streams.audit.limits import ERASED
 from streams.broker.cluster import Cluster, spans
 from streams.broker.read import Place, UnreadableError
-from streams.broker.received import ReceivedEvent
+from streams.broker.received import ReceivedEvent, received_event
 from streams.pipeline import COVERED
 
 
@@ -147,18 +147,7 @@ def received_of(message: Message, serde: Serde, topic: str) -> ReceivedEvent:
             decoded = serde.decode(value)  # type: ignore[assignment]
     except (UndecodableError, InvalidEventError) as error:
         failure = error
-    kind, milliseconds = message.timestamp()
-    return ReceivedEvent(
-        topic=topic,
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        key=message.key(),
-        value=value,
-        headers=tuple(message.headers() or ()),
-        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC),
-        decoded=decoded,
-        error=failure,
-    )
+    return received_event(message, topic, decoded, failure)
 
 
 def moment(received: ReceivedEvent) -> datetime:

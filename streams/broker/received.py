@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
 from schemas.errors import InvalidEventError, UndecodableError
 from schemas.events import Event
 
@@ -39,6 +41,24 @@ class ReceivedEvent:
         if self.decoded is None:
             return {**mapping, "error": str(self.error or "no value")}
         return {**mapping, "record": type(self.decoded).__name__, "event": _plain(self.decoded)}
+
+
+def received_event(
+    message: Message, topic: str, decoded: Event | None, error: UndecodableError | InvalidEventError | None
+) -> ReceivedEvent:
+    """The message under the name `topic` (a mirrored cluster has a prefix before it), with what its value means."""
+    kind, milliseconds = message.timestamp()
+    return ReceivedEvent(
+        topic=topic,
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC),
+        decoded=decoded,
+        error=error,
+    )
 
 
 def _plain(value: object) -> object:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    TIMESTAMP_NOT_AVAILABLE,
     KafkaError,
     KafkaException,
     Message,
@@ -28,7 +26,7 @@ from schemas.events import Event
 from schemas.serde import Serde
 from streams.broker.clients import PROMISED, group_member
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
-from streams.broker.received import ReceivedEvent
+from streams.broker.received import ReceivedEvent, received_event
 from streams.client.errors import ConsumerError
 from streams.client.positions import PendingPositions
 from streams.settings import Settings
@@ -200,18 +198,7 @@ class EventConsumer:
         except (UndecodableError, InvalidEventError) as error:
             failure = error
         self._in_hand = message
-        kind, milliseconds = message.timestamp()
-        return ReceivedEvent(
-            topic=cast(str, message.topic()),
-            partition=cast(int, message.partition()),
-            offset=cast(int, message.offset()),
-            key=message.key(),
-            value=value,
-            headers=tuple(message.headers() or ()),
-            timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC),
-            decoded=decoded,
-            error=failure,
-        )
+        return received_event(message, message.topic() or "", decoded, failure)
 
     def _take_all_partitions(self) -> None:
         places: list[TopicPartition] = []

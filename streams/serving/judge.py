@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
 from inference.decode import Decoded
@@ -20,6 +20,11 @@ from schemas.events import ModelStatus, ShadowFinding, StageClass
 from streams import metrics
 from streams.serving.model_set import Change, LoadPredictor, ModelSet, load_set
 from streams.serving.rollout import Rollout
+
+ArgumentT = TypeVar("ArgumentT")
+AnswerT = TypeVar("AnswerT")
+#: What the model says of a picture, or why it said nothing.
+Answer = Finding | ModelStatus
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +36,7 @@ FollowOrders = Callable[[Callable[[Rollout], None]], Rollout]
 class Judgement:
     """What was said of one picture: a finding, or why no model said anything."""
 
-    answer: Finding | ModelStatus
+    answer: Answer
     model_version: str | None
     shadow: ShadowFinding | None = None
 
@@ -83,7 +88,7 @@ class Judge:
         judges = [models.judge_of(case_id) for case_id, _ in pictures]
         for position, judge in enumerate(judges):
             shares[id(judge)].append(position)
-        answers: list[Finding | ModelStatus] = [ModelStatus.UNAVAILABLE] * len(pictures)
+        answers: list[Answer] = [ModelStatus.UNAVAILABLE] * len(pictures)
         for positions in shares.values():
             predictor = judges[positions[0]]
             if predictor is not None:
@@ -97,10 +102,9 @@ class Judge:
             for answer, judge, shadow in zip(answers, judges, shadows, strict=True)
         ]
 
-    async def _answers(self, predictor: Predictor, pictures: Sequence[Decoded]) -> Sequence[Finding | ModelStatus]:
+    async def _answers(self, predictor: Predictor, pictures: Sequence[Decoded]) -> Sequence[Answer]:
         try:
-            judged: Sequence[Finding] = await self._in_model_thread(predictor.judge, pictures)
-            return judged
+            return await self._in_model_thread(predictor.judge, pictures)
         except ModelError as error:
             # One picture may have upset the model: each gets a run of its own before it is given to people.
             if len(pictures) == 1:
@@ -109,7 +113,10 @@ class Judge:
             return [(await self._answers(predictor, [picture]))[0] for picture in pictures]
 
     async def _shadows(
-        self, shadow: Predictor | None, pictures: Sequence[tuple[UUID, Decoded]], answers: Sequence[Any]
+        self,
+        shadow: Predictor | None,
+        pictures: Sequence[tuple[UUID, Decoded]],
+        answers: Sequence[Answer],
     ) -> Sequence[ShadowFinding | None]:
         """What the model under trial would have said. It decides nothing, and its failure stops nothing."""
         if shadow is None:
@@ -132,11 +139,11 @@ class Judge:
             for change in changes:
                 logger.info("model %s: %s", change.order.version, change.outcome)
 
-    async def _in_model_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._model_thread, call, *arguments)
+    async def _in_model_thread(self, call: Callable[[ArgumentT], AnswerT], argument: ArgumentT) -> AnswerT:
+        return await asyncio.get_running_loop().run_in_executor(self._model_thread, call, argument)
 
 
-def _shadow_finding(version: str, theirs: Any, ours: Any) -> ShadowFinding | None:
+def _shadow_finding(version: str, theirs: Answer, ours: Answer) -> ShadowFinding | None:
     if not isinstance(theirs, Finding):
         return None
     if isinstance(ours, Finding):

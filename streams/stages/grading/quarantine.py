@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from schemas import ids
 from schemas.envelope.audit import audit_attributes
@@ -16,6 +15,7 @@ from schemas.envelope.dead_letter import case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord, plausible_time
 from schemas.events import GradingEvent, GradingKind, Lane, PatientContext, PipelineStage
 from schemas.events.carried import carried_where_known
+from schemas.record import Record
 from streams import topics
 from streams.clinical.decide import decide_problem
 from streams.clinical.policy import Policy, Problem
@@ -43,7 +43,7 @@ class Quarantine:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def ask(self, raw: RawRecord, event: Any | None, problem: InputProblem, lane: Lane) -> Result:
+    def ask(self, raw: RawRecord, event: Record | None, problem: InputProblem, lane: Lane) -> Result:
         """The result that publishes the request; `event` is the decoded one, None where there is none."""
         grading = self.grading(raw, event, problem, lane)
         asked = Output(
@@ -55,7 +55,7 @@ class Quarantine:
         )
         return Result(outputs=(asked,))
 
-    def grading(self, raw: RawRecord, event: Any | None, problem: InputProblem, lane: Lane) -> GradingEvent:
+    def grading(self, raw: RawRecord, event: Record | None, problem: InputProblem, lane: Lane) -> GradingEvent:
         """The request as an event. What the broken record does not tell is taken from where and when it was."""
         now = datetime.now(UTC)
         written_at = plausible_time(raw.timestamp_ms, now)
