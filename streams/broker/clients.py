@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
@@ -114,6 +115,13 @@ def stage_producer(bootstrap_servers: str, transactional_id: str, max_request_by
         # Longer than a broker's restart, shorter than anyone's patience: until then a dead worker's open transaction
         # hides what follows it. A new owner aborts it at once, so this is for partitions that nobody takes.
         transaction_timeout_ms=20_000,
+    )
+
+
+def protocol_client(bootstrap_servers: str) -> AIOKafkaClient:
+    """For requests that no other client makes; to be made in a running event loop."""
+    return AIOKafkaClient(
+        bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")], request_timeout_ms=10_000
     )
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import faust
@@ -21,14 +20,13 @@ from streams.broker.clients import stage_producer
 from streams.broker.positions import committed_offsets
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.decoding import Codec
-from streams.runtime.hanging import end_open, find_hanging
+from streams.runtime.hanging import Hanging
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
 from streams.runtime.position_keeper import PositionKeeper
 from streams.runtime.producers import Producers
 from streams.runtime.pulse import Pulse
 from streams.runtime.quarantine import RecordStore
-from streams.runtime.sending import TransactionalProducer
 from streams.runtime.stage import AnyStage
 from streams.runtime.stamps import Stamps
 from streams.runtime.state import PartitionState, restore_partitions
@@ -54,21 +52,6 @@ METADATA_MAX_AGE_MS = 10_000
 #: Events waiting in Faust's buffer. Everything in it is read again after a rebalance, and an image stage holds what it
 #: takes for a while: two batches are enough to keep it busy.
 BUFFER_BATCHES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Hanging:
-    """Transactions that were left open on the state topic of one group."""
-
-    bootstrap_servers: str
-    group: str
-    state_topic: str
-
-    async def find(self, partitions: Iterable[int]) -> set[int]:
-        return await find_hanging(self.bootstrap_servers, self.state_topic, partitions)
-
-    async def end(self, producer: TransactionalProducer, partition: int) -> None:
-        await end_open(producer, self.bootstrap_servers, self.group, self.state_topic, partition)
 
 
 class StageApp(faust.App):  # type: ignore[misc]
@@ -98,7 +81,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             self.outbox,
             Producers(
                 self._new_transactional_producer,
-                _Hanging(bootstrap_servers, stage.group, stage.state_topic),
+                Hanging(bootstrap_servers, stage.group, stage.state_topic),
                 group=stage.group,
                 stage_name=stage.name,
             ),

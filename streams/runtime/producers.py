@@ -21,8 +21,11 @@ HANGING_PATIENCE_S, HANGING_LOOK_S = 20.0, 0.3
 class HangingTransactions(Protocol):
     """Finds and ends what Kafka left open of former owners (`streams.runtime.hanging`)."""
 
+    async def look_before(self, partitions: Iterable[int]) -> None:
+        """Note how the last owners' transactions stand; called before a producer is started, which ends them."""
+
     async def find(self, partitions: Iterable[int]) -> set[int]:
-        """The partitions on which a transaction is open."""
+        """The partitions whose former owner left a transaction open."""
 
     async def end(self, producer: TransactionalProducer, partition: int) -> None:
         """End the open transaction of a partition; `producer` is its new owner's, and must be started anew after."""
@@ -56,6 +59,7 @@ class Producers:
         """
         for partition in set(self._producers) - partitions:
             await self.stop(partition)
+        await self._hanging.look_before(partitions)
         await asyncio.gather(*(self.start(partition) for partition in sorted(partitions)))
         await self._end_hanging(partitions)
 

@@ -45,6 +45,9 @@ class Asking(CountingStage):
 
 
 class NothingHangs:
+    async def look_before(self, partitions: Iterable[int]) -> None:
+        return
+
     async def find(self, partitions: Iterable[int]) -> set[int]:
         return set()
 
@@ -450,6 +453,9 @@ class HangsFor:
     def __init__(self, times: int) -> None:
         self.times = times
         self.ended: list[int] = []
+
+    async def look_before(self, partitions: Iterable[int]) -> None:
+        return
 
     async def find(self, partitions: Iterable[int]) -> set[int]:
         self.times -= 1
