@@ -23,6 +23,7 @@ from ops.lag.broker_view import BrokerView, ObservedGroup, ObservedTopic, Replic
 from ops.lag.client import BrokerAwayError, Partition
 from ops.lag.positions import Bounds
 from streams.broker.clients import admin_client
+from streams.pipeline import STAGES
 
 #: Seconds an answer may take. A look must fail well before its figures would count as too old to serve.
 TIMEOUT_S = 3.0
@@ -30,6 +31,7 @@ TIMEOUT_S = 3.0
 POLICY_EVERY_S = 60.0
 
 INTERNAL = re.compile(r"__.*")
+_STATE_TOPICS = frozenset(stage.state_topic for stage in STAGES)
 
 
 class BrokerObserver:
@@ -156,8 +158,13 @@ class BrokerObserver:
 def _group(commits: Iterable[TopicPartition], members: Iterable[Any]) -> ObservedGroup:
     members = list(members)
     owned = {(held.topic, held.partition) for member in members for held in member.assignment.topic_partitions}
-    # An offset below 0 stands for "no commit".
-    committed = {(held.topic, held.partition): held.offset for held in commits if held.offset >= 0}
+    # An offset below 0 stands for "no commit". Nobody reads a state topic as a group; 0.1 committed an offset there
+    # when it ended a transaction that a broker had left open, and that is no lag.
+    committed = {
+        (held.topic, held.partition): held.offset
+        for held in commits
+        if held.offset >= 0 and held.topic not in _STATE_TOPICS
+    }
     return ObservedGroup(committed=committed, members=len(members), owned=owned)
 
 

@@ -16,9 +16,10 @@ from ops.lag.evaluator import evaluate
 from ops.lag.examiner import Examiner, Occasion, Stretch
 from ops.lag.figures import GroupLag, LagFigures
 from ops.lag.index import Unread
-from ops.lag.positions import lost_offsets, next_read, offset_distance
+from ops.lag.positions import Key, ReadToTheEnd, lost_offsets, next_read, offset_distance
 from ops.lag.rates import WINDOW, LagSample, drain_seconds, keep, rate_in, rate_out
 from ops.lag.scanner import Scanner
+from streams.pipeline import INPUTS, WRITTEN
 
 #: Seconds per refresh to wait for the records written up to the look, and to spend on reading stretches again.
 CATCH_UP_S = 0.35
@@ -29,7 +30,8 @@ FIRST_CATCH_UP_S = 5.0
 #: this often.
 RECOUNT_EVERY_S = 30.0
 
-Key = tuple[str, str, int]
+#: Topics into which only transactions write; what others publish is not in one.
+_IN_TRANSACTIONS = frozenset(WRITTEN) - frozenset(INPUTS)
 
 
 class LagMonitor:
@@ -52,6 +54,7 @@ class LagMonitor:
         self._recount_every_s = recount_every_s
         self._windows: dict[Key, deque[LagSample]] = defaultdict(lambda: deque(maxlen=WINDOW))
         self._arrived: dict[Partition, tuple[int, float]] = {}
+        self._read_to_the_end = ReadToTheEnd(_IN_TRANSACTIONS)
         self._topic_ids: dict[str, str] = {}
         self._patience_s = FIRST_CATCH_UP_S
 
@@ -86,7 +89,9 @@ class LagMonitor:
         self._examine(unread, positions, view)
         self._note_arrivals(view)
         lags = tuple(self._lag(key, positions[key], view) for key in positions)
-        for key in self._windows.keys() - positions.keys():
+        gone = self._windows.keys() - positions.keys()
+        self._read_to_the_end.forget(gone)
+        for key in gone:
             del self._windows[key]
         uncounted = sum(max(0, upto - self._end(partition)) for partition, upto in targets.items())
         return LagFigures(view=view, lags=lags, took_s=time.monotonic() - started, uncounted=uncounted)
@@ -125,7 +130,9 @@ class LagMonitor:
         self._examiner.forget(partitions)
         for partition in partitions:
             self._arrived.pop(partition, None)
-        for key in [key for key in self._windows if key[1] in changed]:
+        anew = [key for key in self._windows if key[1] in changed]
+        self._read_to_the_end.forget(anew)
+        for key in anew:
             del self._windows[key]
 
     def _with_unread_offsets(self, positions: Mapping[Key, int], view: BrokerView) -> list[Key]:
@@ -206,7 +213,9 @@ class LagMonitor:
         group = view.groups.get(name)
         committed = group.committed.get(partition) if group is not None else None
         owned = group is not None and partition in group.owned
-        unread = self._unread(partition, position, view)
+        bounds, unread = view.bounds[partition], self._unread(partition, position, view)
+        if unread.records == 0 and unread.uncertain == 0:
+            self._read_to_the_end.note(key, committed, bounds)
         window = self._windows[key]
         arrived = self._arrived[partition][1]
         keep(window, LagSample(at_s=view.at_s, position=position, lag=unread.records, arrived=arrived, owned=owned))
@@ -225,5 +234,5 @@ class LagMonitor:
             drain_s=drain_seconds(unread.records, records_in, records_out),
             state=evaluate(window),
             owned=owned,
-            lost=lost_offsets(committed, view.bounds[partition]),
+            lost=lost_offsets(committed, bounds, self._read_to_the_end.until(key, committed)),
         )

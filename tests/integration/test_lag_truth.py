@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from ops.lag.evaluator import LagState
 from ops.lag.figures import LagFigures
 from ops.lag.monitor import LagMonitor
+from streams.pipeline import STAGES
 from tests.services import KafkaService
 
 
@@ -204,6 +205,33 @@ def test_a_committed_offset_that_retention_has_passed_counts_from_the_log_start_
     while lab.monitor.refresh().lags[0].lag != 40 and time.monotonic() < deadline:
         lab.monitor.scan(0.2)
     assert lab.assert_equals_truth(topic).lags[0].lost == 50
+
+
+def test_markers_that_retention_deleted_behind_a_commit_were_not_lost(lab: Lab) -> None:
+    topic = lab.topic("markers")
+    in_transactions(lab.transactional(), topic, [3])
+    lab.commit((topic, 0, 3))
+    assert lab.assert_equals_truth(topic).lags[0].lag == 0
+    # The three records and the marker behind them, at offset 3.
+    lab.admin.delete_records([TopicPartition(topic, 0, 4)])
+    deadline = time.monotonic() + 30
+    while (figures := lab.monitor.refresh()).view.bounds[topic, 0].log_start != 4 and time.monotonic() < deadline:
+        lab.monitor.scan(0.2)
+    assert figures.view.bounds[topic, 0].log_start == 4
+    assert figures.lags[0].lost == 0
+
+
+def test_an_offset_on_a_state_topic_is_no_lag(kafka: KafkaService, unique: str) -> None:
+    state = STAGES[0].state_topic
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    if state not in admin.list_topics(timeout=30).topics:
+        admin.create_topics([NewTopic(state, 1, 1)])[state].result(30)
+    group = f"{unique}group"
+    held = [TopicPartition(state, 0, 0)]
+    for future in admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, held)]).values():
+        future.result(30)
+    with LagMonitor(kafka.bootstrap_servers, groups=f"{unique}.*") as monitor:
+        assert [lag for lag in monitor.settle(10).lags if lag.topic == state] == []
 
 
 def test_a_deleted_topic_has_no_figures(lab: Lab) -> None:

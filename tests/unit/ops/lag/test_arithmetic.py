@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.lag.positions import Bounds, lost_offsets, next_read, offset_distance
+from ops.lag.positions import Bounds, ReadToTheEnd, lost_offsets, next_read, offset_distance
 from ops.lag.rates import LagSample, drain_seconds, rate_in, rate_out
 
 bounds = st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)).map(
@@ -31,6 +31,35 @@ def test_a_group_reads_next_where_the_broker_would_let_it(committed: int | None,
     log = Bounds(log_start=10, last_stable=20, high_watermark=30)
     assert next_read(committed, log) == position
     assert lost_offsets(committed, log) == lost
+
+
+KEY = ("readers", "any", 0)
+
+
+def test_a_marker_that_retention_deleted_behind_a_commit_was_not_lost() -> None:
+    seen = ReadToTheEnd()
+    seen.note(KEY, 3, Bounds(log_start=0, last_stable=5, high_watermark=5))
+    assert lost_offsets(3, Bounds(log_start=5, last_stable=5, high_watermark=5), seen.until(KEY, 3)) == 0
+    # Two records more came and were deleted unread.
+    assert lost_offsets(3, Bounds(log_start=7, last_stable=7, high_watermark=7), seen.until(KEY, 3)) == 2
+    assert seen.until(KEY, 4) == 0, "what was known of another commit says nothing"
+    seen.forget([KEY])
+    assert seen.until(KEY, 3) == 0
+
+
+def test_a_commit_that_retention_has_passed_already_was_not_seen_to_be_at_the_end() -> None:
+    seen = ReadToTheEnd()
+    seen.note(KEY, 3, Bounds(log_start=9, last_stable=9, high_watermark=9))
+    assert lost_offsets(3, Bounds(log_start=9, last_stable=9, high_watermark=9), seen.until(KEY, 3)) == 6
+
+
+@pytest.mark.parametrize(("topic", "lost"), [("in-transactions", 0), ("plain", 1)])
+def test_a_monitor_that_has_just_started_knows_that_a_marker_follows_in_what_only_transactions_write(
+    topic: str, lost: int
+) -> None:
+    seen = ReadToTheEnd({"in-transactions"})
+    log = Bounds(log_start=4, last_stable=4, high_watermark=4)
+    assert lost_offsets(3, log, seen.until(("readers", topic, 0), 3)) == lost
 
 
 @given(st.none() | st.integers(0, 200), bounds)
