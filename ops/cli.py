@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "ops.commands.dead_letters:dead_letters",
         "What no stage could process: list, look at one, send again",
     ),
+    "skip": ("ops.commands.skip:command", "Lay aside the record at which a consumer group stands still"),
     "grade": (
         "ops.commands.grade:grade",
         "A finding and context as JSON in, the decision as JSON out; no broker needed",

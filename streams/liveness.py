@@ -117,6 +117,11 @@ class Progress:
         """A batch is taken up."""
         self._batch_since = now
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch was taken up and is not done."""
+        return self._batch_since is not None
+
     def end(self, now: float) -> None:
         """It is done."""
         self._batch_since = None

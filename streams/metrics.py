@@ -61,6 +61,22 @@ OUTBOX = Gauge("vigia_outbox_records", "Inputs that are processed and not yet co
 RETRIES = Counter(
     "vigia_retries_total", "Repeated attempts to reach something that did not answer.", ["stage", "dependency"]
 )
+DEATHS = Counter(
+    "vigia_deaths_attributed_total",
+    "Takeovers that found three or more owners before them dead at the same place.",
+    ["stage", "topic"],
+)
+LAID_ASIDE = Counter(
+    "vigia_laid_aside_total",
+    "Records laid aside by pointer, unprocessed: kills_worker, unreadable or skipped.",
+    ["stage", "reason"],
+)
+HELD_BACK = Gauge(
+    "vigia_held_back_partitions", "Partitions whose records are tried one by one, in a process of their own.", ["stage"]
+)
+TIMED_OUT = Counter(
+    "vigia_work_timed_out_total", "Pieces of work that took longer than the lane's promise allows.", ["stage", "phase"]
+)
 DEAD_LETTERS = Counter(
     "vigia_dead_letters_total", "Inputs that could not be processed and became dead letters.", ["stage", "reason"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ops.system.context import load_settings
 from schemas.serde import Serde
 from streams import topics
 from streams.runtime.app import StageApp
+from streams.runtime.trial_child import serve_trials
 from streams.runtime.worker import leave, serve
 from streams.stages.build import build_stage, declaration
 
@@ -26,13 +28,17 @@ from streams.stages.build import build_stage, declaration
     help="YAML file with the Apprise URLs of each channel (also VIGIA_NOTIFY_FILE); see docs/escalations.md.",
 )
 @click.option("--metrics-port", default=0, show_default="a free one", help="Port of /metrics.")
-def command(targets: Path, metrics_port: int) -> None:
+@click.option("--trial", is_flag=True, hidden=True, help="Try single records for a notifier, on standard input.")
+def command(targets: Path, metrics_port: int, trial: bool) -> None:
     """Deliver every escalation level to its channels until SIGTERM; without patient data."""
     logs.configure()
     settings = replace(load_settings(), notify_file=targets)
     serde = Serde(settings.schema_registry_url)
     stage = build_stage(declaration("notification"), settings, serde)
     serde.warm_up(topics.RECORDS)
-    app = StageApp(stage, serde, settings.bootstrap_servers)
+    if trial:
+        leave(serve_trials(stage, serde, settings.bootstrap_servers))
+    trying = (sys.executable, "-P", "-m", "ops", "notify", "--targets", str(targets), "--trial")
+    app = StageApp(stage, serde, settings.bootstrap_servers, trial=trying)
     Endpoint("127.0.0.1", metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
     leave(serve(app))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import click
@@ -14,8 +15,9 @@ from ops.system.context import load_settings
 from schemas.events import Lane
 from schemas.serde import Serde
 from streams import topics
-from streams.pipeline import PACKAGES
+from streams.pipeline import PACKAGES, StageDeclaration
 from streams.runtime.app import StageApp
+from streams.runtime.trial_child import serve_trials
 from streams.runtime.worker import leave, serve
 from streams.stages.build import build_stage, declaration
 
@@ -34,7 +36,10 @@ logger = logging.getLogger("vigia.worker")
     type=click.Path(path_type=Path),
     help="Write a Prometheus file_sd target here, so that a free port is found.",
 )
-def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, metrics_target: Path | None) -> None:
+@click.option("--trial", is_flag=True, hidden=True, help="Try single records for a worker, on standard input.")
+def worker(
+    stage: str, lane: str | None, metrics_port: int, metrics_host: str, metrics_target: Path | None, trial: bool
+) -> None:
     """Run one worker of STAGE until SIGTERM.
 
     Start as many as there are partitions; each takes its share, and the share of one that dies.
@@ -48,9 +53,16 @@ def worker(stage: str, lane: str | None, metrics_port: int, metrics_host: str, m
     serde = Serde(settings.schema_registry_url)
     built = build_stage(declared, settings, serde)
     serde.warm_up(topics.RECORDS)
-    app = StageApp(built, serde, settings.bootstrap_servers)
+    if trial:
+        leave(serve_trials(built, serde, settings.bootstrap_servers))
+    app = StageApp(built, serde, settings.bootstrap_servers, trial=trial_command(declared))
     endpoint = Endpoint(metrics_host, metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
     logger.info("%s: metrics on http://%s/metrics", built.name, endpoint.address)
     if metrics_target is not None:
         write_target(metrics_target, endpoint.address, {"job": "vigia-worker", "stage_name": built.name})
     leave(serve(app))
+
+
+def trial_command(declared: StageDeclaration) -> tuple[str, ...]:
+    """The command line of a process that tries records for a worker of this stage."""
+    return (sys.executable, "-P", "-m", "ops", *declared.arguments, "--trial")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -18,7 +18,9 @@ from yarl import URL
 from streams import metrics
 from streams.broker.clients import stage_producer
 from streams.broker.positions import committed_offsets
+from streams.liveness import STALL_S
 from streams.runtime.assignor import CopartitionedAssignor
+from streams.runtime.breaker import Breaker
 from streams.runtime.decoding import Codec
 from streams.runtime.hanging import Hanging
 from streams.runtime.loop import StageLoop
@@ -64,15 +66,22 @@ class StageApp(faust.App):  # type: ignore[misc]
         bootstrap_servers: str,
         *,
         store: RecordStore | None = None,
+        trial: Sequence[str] | None = None,
+        stall_s: float = STALL_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`store` keeps values that no dead letter can hold; `clock` (seconds since the epoch) stamps what is sent."""
+        """`store` keeps values that no dead letter can hold; `clock` (seconds since the epoch) stamps what is sent.
+
+        `trial` is the command line of a process that tries records which may have killed workers (`trial_child`);
+        a process that has not moved for `stall_s` ends itself.
+        """
         self.stage = stage
         self.bootstrap_servers = bootstrap_servers
         self.states: dict[int, PartitionState[Any]] = {}
         self.positions = PositionKeeper(self.states, stage.state_topic)
         self.outbox = Outbox()
-        self.pulse = Pulse(self)
+        self.pulse = Pulse(self, stall_s)
+        self.breaker = Breaker(self, trial)
         self.stage_loop = StageLoop(
             stage, codec, self.outbox, self.states, self._flush, restore_again=self._restore_some, store=store
         )
@@ -204,6 +213,7 @@ class StageApp(faust.App):  # type: ignore[misc]
     def _on_committed(self, partition: int, batch: Batch) -> None:
         self.positions.committed(partition, batch)
         self.stage_loop.on_committed(partition, batch)
+        self.breaker.committed(partition, batch.offsets)
         metrics.OUTBOX.labels(self.stage.name).set(self.outbox.waiting())
 
 

@@ -92,6 +92,21 @@ class StageLoop(Generic[EventT, StateT]):
                 metrics.RECORDS_IN.labels(self._stage.name, item.raw.topic).inc()
         await self._flush_if_due(items)
 
+    async def process_read(self, raw: RawRecord, problem: InputProblem | None = None) -> bool:
+        """Process one record that the caller has read; with a `problem` it is laid aside as a pointer, untried.
+
+        False where the partition is not held any more, or the record was completed before.
+        """
+        async with self._working:
+            generation = self._outbox.generation(raw.partition)
+            if generation is None or not self._outbox.expects(raw.partition, generation, raw.topic, raw.offset):
+                return False
+            if problem is not None:
+                self.condemn(raw.topic, raw.partition, raw.offset, problem, least=True)
+            done = await self._work_off([Item(raw, generation, self._states[raw.partition])])
+        metrics.RECORDS_IN.labels(self._stage.name, raw.topic).inc(len(done))
+        return bool(done)
+
     def condemn(self, topic: str, partition: int, offset: int, problem: InputProblem, *, least: bool = False) -> None:
         """Send this input to the dead letters when it comes, unread; as a pointer and no more for `least`."""
         self._processor.condemned[topic, partition, offset] = Condemned(problem, least)

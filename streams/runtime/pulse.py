@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A batch may wait for what is away as long as its stage is patient, and needs some time of its own.
-OWN_WORK_S = 15.0
-#: Records that wait while nothing is taken up may wait for a broker that is paused or restarts.
-UNTAKEN_S = 2 * STALL_S
-
 
 class Pulse:
     """Watches one worker; `beating` runs beside it."""
 
-    def __init__(self, app: StageApp) -> None:
+    def __init__(self, app: StageApp, stall_s: float = STALL_S) -> None:
+        """`stall_s`: seconds without moving after which the process ends."""
         self._app = app
-        self.heart = Heart("event loop")
+        self.heart = Heart("event loop", stall_s=stall_s)
         #: Whether the group has dealt, and what it dealt was taken over.
         self.taken_over = False
-        self._progress = Progress(max(STALL_S, app.stage.patience_s + OWN_WORK_S), UNTAKEN_S)
+        # A batch may wait for what is away as long as its stage is patient, and has work of its own to do; records that
+        # nobody takes up may wait for a broker that is paused or restarts.
+        self._progress = Progress(max(stall_s, app.stage.patience_s + stall_s / 2), 2 * stall_s)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -42,6 +40,11 @@ class Pulse:
             yield
         finally:
             self._progress.end(time.monotonic())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is being worked on."""
+        return self._progress.busy
 
     async def beating(self) -> None:
         """Beat while all moves; end the process when the stage does not. Runs until cancelled."""

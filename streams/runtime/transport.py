@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Looked at again after so long in any case, as Faust does.
 FULL_WAIT_S = 1.0
+#: Where all partitions are held back, they are looked at again after so long.
+HELD_WAIT_S = 0.2
 
 
 class ConsumerThread(FaustConsumerThread):  # type: ignore[misc]
@@ -76,7 +78,9 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             return {}, False
         states = {tp: assignment.state_value(tp) for tp in assignment.tps}
         positions = {
-            tp: state.position for tp, state in states.items() if state is not None and state.has_valid_position
+            tp: state.position
+            for tp, state in states.items()
+            if state is not None and state.has_valid_position and tp not in self.app.breaker.held
         }
         return positions, any((states[tp].lso or 0) > position for tp, position in positions.items())
 
@@ -99,10 +103,22 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         fresh = [tp for tp, offset in committed.items() if not offset or offset < 0]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)
+        await self.app.breaker.taken_over(committed)
         return committed
 
     def _kept(self, tp: TP) -> int:
         return self.app.positions.offset(tp.topic, tp.partition) or 0
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """What can be read now, but for what is held back (`streams.runtime.breaker`): it is not even looked at."""
+        held = self.app.breaker.held
+        if held and active_partitions is not None:
+            active_partitions = active_partitions - held
+            if not active_partitions:
+                # For aiokafka none means all.
+                await asyncio.sleep(HELD_WAIT_S)
+                return {}
+        return await super()._getmany(active_partitions, timeout)
 
 
 class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
@@ -115,11 +131,13 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Partitions go; Faust has waited for what was in flight."""
         self.app.pulse.taken_over = False
+        await self.app.breaker.leaving()
         await self._transactions.release()
 
     async def on_rebalance(self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP]) -> None:
         """Partitions come; Faust reads the committed offsets after this returns."""
         await self._transactions.take_over({tp.partition for tp in assigned}, self.app.consumer_generation_id)
+        self.app.breaker.assigned()
         self.app.pulse.taken_over = True
 
     async def commit(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
@@ -141,6 +159,8 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """The worker ends."""
+        if not self.app.crashed:
+            await self.app.breaker.leaving()
         await self._transactions.stop()
 
 

@@ -31,6 +31,10 @@ CLINICAL: Mapping[str, Problem] = {
     "too_large": Problem.EVENT_UNDECODABLE,
     "stage_failed": Problem.PROCESSING_FAILED,
     "refused": Problem.PROCESSING_FAILED,
+    "kills_worker": Problem.PROCESSING_FAILED,
+    "unreadable": Problem.EVENT_UNDECODABLE,
+    "skipped": Problem.PROCESSING_FAILED,
+    "timed_out": Problem.PROCESSING_FAILED,
     "notification_failed": Problem.PROCESSING_FAILED,
     # The picture may well be sound: it is we who cannot reach it.
     "store_unavailable": Problem.PROCESSING_FAILED,
