@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from inference.decode import Decoded, decode
 from inference.decoders.pool import DecoderPool
 from inference.findings import ImageProblem, ProblemCode
-from inference.header import MAX_BYTES, MAX_MEMORY, Header, read_header
+from inference.header import MAX_BYTES, Header, read_header
 from schemas.events import ImageReference
 from streams import metrics
 from streams.images.budget import ByteBudget, Reservation
@@ -35,8 +35,10 @@ FETCHERS: Final = 8
 #: Bytes of files in memory at once: the largest picture and some of usual size beside it. Smaller: the largest is never
 #: read. Larger: it is what a worker's memory grows by.
 FETCH_BYTES: Final = 64 * 2**20
-#: Bytes that decoding may take at once, in all decoder processes, their copies of the files included.
-DECODE_BYTES: Final = MAX_MEMORY + MAX_BYTES
+#: Bytes that decoding may take at once, in all decoder processes, their copies of the files included: two of the largest
+#: PNGs, or one of anything (`MAX_MEMORY + MAX_BYTES`). With the files, the model and idle decoders a worker stays below
+#: 600 MiB (tests/integration/test_picture_memory.py).
+DECODE_BYTES: Final = 344 * 2**20
 
 Seen = Decoded | InputProblem
 
