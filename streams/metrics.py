@@ -80,6 +80,11 @@ TIMED_OUT = Counter(
 DEAD_LETTERS = Counter(
     "vigia_dead_letters_total", "Inputs that could not be processed and became dead letters.", ["stage", "reason"]
 )
+UNSTRIPPED = Counter(
+    "vigia_pictures_with_metadata_total",
+    "Pictures judged whose file still holds metadata: published past the client, which removes it.",
+    ["stage"],
+)
 ABSTENTIONS = Counter("vigia_abstentions_total", "Pictures that the model declined to judge.", ["reason"])
 DECISIONS = Counter("vigia_decisions_total", "Clinical decisions, by severity.", ["severity"])
 CLASS_PROBABILITY = Histogram(

@@ -1,7 +1,7 @@
 """What pictures cost an inference worker: memory of the worst that can be made, and of each way to decode the usual.
 
     python -m ops.bench.pictures                 # both tables of docs/performance.md
-    python -m ops.bench.pictures memory KIND…    # one batch of 32, as JSON, measured in this process
+    python -m ops.bench.pictures memory FILE     # one batch of references, as JSON, measured in this process
 
 Memory is the proportional set size of a process with a worker's own objects (store, model, decoder processes) and of
 its decoders together, the highest seen while a batch of 32 pictures of the routine lane is judged.
@@ -20,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,12 +94,10 @@ class Watch:
         return total / 2**20
 
 
-def memory(kinds: Sequence[str]) -> Memory:
-    """One batch of these kinds in turn, judged by a stage in this process."""
-    with tempfile.TemporaryDirectory(prefix="vigia-pictures-") as folder:
-        made = {kind: list(references(Path(folder), kind, -(-BATCH // len(kinds)))) for kind in kinds}
-        batch = [made[kinds[at % len(kinds)]][at // len(kinds)] for at in range(BATCH)]
-        return asyncio.run(_judged(ImageStore(f"file://{folder}"), batch))
+def memory(listed: Path) -> Memory:
+    """One batch, judged by a stage in this process. The file lists its references; the pictures lie beside it."""
+    batch = [ImageReference(**each) for each in json.loads(listed.read_text(encoding="utf-8"))]
+    return asyncio.run(_judged(ImageStore(f"file://{listed.parent}"), batch))
 
 
 async def _judged(store: ImageStore, batch: Sequence[ImageReference]) -> Memory:
@@ -139,9 +137,14 @@ def _input(reference: ImageReference) -> Input[CaseEvent, NoState]:
 
 
 def memory_apart(kinds: Sequence[str]) -> Memory:
-    """The same in a fresh process, in which nothing else has been."""
-    program = [sys.executable, "-m", "ops.bench.pictures", "memory", *kinds]
-    out = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    """A batch of these kinds in turn, in a fresh process, in which nothing else has been."""
+    with tempfile.TemporaryDirectory(prefix="vigia-pictures-") as folder:
+        made = {kind: list(references(Path(folder), kind, -(-BATCH // len(kinds)))) for kind in kinds}
+        batch = [made[kinds[at % len(kinds)]][at // len(kinds)] for at in range(BATCH)]
+        listed = Path(folder, "batch.json")
+        listed.write_text(json.dumps([asdict(reference) for reference in batch]), encoding="utf-8")
+        program = [sys.executable, "-m", "ops.bench.pictures", "memory", str(listed)]
+        out = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     return Memory(**json.loads(out.splitlines()[-1]))
 
 
@@ -181,7 +184,7 @@ def _cpu(child: psutil.Process) -> float:
 def main(arguments: Sequence[str]) -> None:
     """Print what the arguments ask for."""
     if arguments[:1] == ["memory"]:
-        found = memory(arguments[1:] or list(KINDS))
+        found = memory(Path(arguments[1]))
         click.echo(json.dumps({name: getattr(found, name) for name in ("before", "most", "seconds", "became")}))
         return
     click.echo("| a plain JPEG of | decoded | pictures/s | CPU ms |\n|---|---|---|---|")

@@ -73,7 +73,11 @@ class _Common:
     help="ISO 8601 with a time zone. Default: the camera's own time if it is certain, else when the file was changed.",
 )
 @click.option("--producer", "name", default="vigia-publish", show_default=True, help="Name of the publishing system.")
-@click.option("--accept-unreadable", is_flag=True, help="Publish a file that is no picture too: a human is asked.")
+@click.option(
+    "--accept-unreadable",
+    is_flag=True,
+    help="Publish what is no picture too: a human is asked; hash and size are kept.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a case.")
 def command(
     image: Path | None,

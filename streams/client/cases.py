@@ -45,7 +45,7 @@ class NewCase:
     captured_at: datetime | None = None
     #: A canary: goes the whole way, but means nobody.
     synthetic: bool = False
-    #: Publish a file that is no picture too, so that a human is asked about it.
+    #: Publish a file that is no picture too, so that a human is asked about it; only its hash and size are stored.
     accept_unreadable: bool = False
 
 

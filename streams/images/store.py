@@ -59,8 +59,9 @@ class ImageStore:
         """Store a picture without its metadata; storing it again changes nothing and gives the same reference.
 
         The media type is read from the bytes. Bytes that are no JPEG, PNG or WebP are refused, since nothing can be
-        removed from what cannot be read; `accept_unreadable` stores them as they are, for a feeder beside which nobody
-        stands (the case then goes to a human). Raises UnsupportedImageError, ImageTooLargeError, StoreUnavailableError.
+        removed from what cannot be read: a HEIC or DICOM file holds place and name. `accept_unreadable`, for a feeder
+        beside which nobody stands, stores a note in their place that tells their hash and size, so that a human is
+        asked; the bytes stay with the feeder. Raises UnsupportedImageError, ImageTooLargeError, StoreUnavailableError.
         """
         if len(data) > self._max_bytes:
             raise ImageTooLargeError(f"picture of {len(data)} bytes, at most {self._max_bytes} are stored")
@@ -69,6 +70,8 @@ class ImageStore:
             data = image_metadata.without_metadata(data)
         elif not accept_unreadable or not data:
             raise UnsupportedImageError("not a JPEG, PNG or WebP picture")
+        else:
+            data = _note(data)
         digest = hashlib.sha256(data).hexdigest()
         relative = f"{digest[:2]}/{digest}{image_metadata.EXTENSIONS[kind]}"
         self._store.write(relative, data)
@@ -105,6 +108,11 @@ class ImageStore:
             if relative is not None and _RELATIVE.fullmatch(relative):
                 return root, relative
         raise OutsideStoreError("the picture's address is not below a configured root (VIGIA_IMAGE_ROOTS)")
+
+
+def _note(data: bytes) -> bytes:
+    """What is stored for bytes that may hold anything: no byte of them, and the same for the same bytes."""
+    return b"unreadable picture of %d bytes, SHA-256 %s\n" % (len(data), hashlib.sha256(data).hexdigest().encode())
 
 
 def _backend(url: str) -> Backend:

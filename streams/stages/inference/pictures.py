@@ -22,6 +22,7 @@ from schemas.events import ImageReference
 from streams import metrics
 from streams.images.budget import ByteBudget, Reservation
 from streams.images.errors import ImageError, StoreUnavailableError
+from streams.images.metadata import carries_metadata
 from streams.images.store import ImageStore
 from streams.runtime.records import InputProblem
 from streams.runtime.retry import Deadline, until_deadline
@@ -35,9 +36,9 @@ FETCHERS: Final = 8
 #: Bytes of files in memory at once: the largest picture and some of usual size beside it. Smaller: the largest is never
 #: read. Larger: it is what a worker's memory grows by.
 FETCH_BYTES: Final = 64 * 2**20
-#: Bytes that decoding may take at once, in all decoder processes, their copies of the files included: two of the largest
-#: PNGs, or one of anything (`MAX_MEMORY + MAX_BYTES`). With the files, the model and idle decoders a worker stays below
-#: 600 MiB (tests/integration/test_picture_memory.py).
+#: Bytes that decoding may take at once, in all decoder processes, their copies of the files included: two of the
+#: largest PNGs, or one of anything (`MAX_MEMORY + MAX_BYTES`). With the files, the model and idle decoders a worker
+#: stays below 600 MiB (tests/integration/test_picture_memory.py).
 DECODE_BYTES: Final = 344 * 2**20
 
 Seen = Decoded | InputProblem
@@ -112,6 +113,8 @@ class Pictures:
     def _fetch_one(self, reference: ImageReference) -> Decoded | tuple[bytes, Header]:
         data = self._store.fetch(reference)
         header = read_header(data)
+        if carries_metadata(data):
+            metrics.UNSTRIPPED.labels(self._stage).inc()
         return decode(data, header) if header.plain else (data, header)
 
     async def _decode(self, data: bytes, header: Header, deadline: Deadline) -> Decoded:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import zlib
 from datetime import UTC, datetime
 
 import numpy as np
@@ -93,12 +94,105 @@ def test_pixels_after_the_last_chunk_of_a_png_are_cut() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_colour_profile_stays(form: str) -> None:
+def test_the_colours_of_a_profile_stay_and_its_texts_go(form: str) -> None:
+    """At 73f85d3 profiles were copied whole: real ones hold names of devices and persons."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     buffer = io.BytesIO()
-    pixels().save(buffer, form, icc_profile=profile)
-    with Image.open(io.BytesIO(image_metadata.without_metadata(buffer.getvalue()))) as image:
-        assert image.info["icc_profile"] == profile
+    pixels().save(buffer, form, icc_profile=profile + SECRET)
+    stripped = image_metadata.without_metadata(buffer.getvalue())
+    assert SECRET not in stripped
+    with Image.open(io.BytesIO(stripped)) as image:
+        kept = image.info["icc_profile"]
+    assert b"sRGB" not in kept
+    assert b"s\0R\0G\0B" not in kept
+    lab = ImageCms.createProfile("LAB")
+    seen = [
+        np.asarray(
+            ImageCms.applyTransform(
+                pixels(), ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(each)), lab, "RGB", "LAB")
+            )
+        ).astype(int)
+        for each in (profile, kept)
+    ]
+    assert np.abs(seen[0] - seen[1]).max() <= 1
+    assert image_metadata.without_metadata(stripped) == stripped
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_only_says_that_it_is_a_profile_goes(form: str) -> None:
+    buffer = io.BytesIO()
+    pixels().save(buffer, form, icc_profile=SECRET * 30)
+    stripped = image_metadata.without_metadata(buffer.getvalue())
+    assert SECRET not in stripped
+    np.testing.assert_array_equal(decoded(stripped), decoded(buffer.getvalue()))
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+
+
+def test_the_thumbnail_of_jfif_goes() -> None:
+    """At 73f85d3 it stayed: an uncropped preview of a picture that was cropped."""
+    original = picture("JPEG")
+    assert original[2:4] == b"\xff\xe0"
+    jfif = b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01" + bytes((10, 10)) + (SECRET * 30)[:300]
+    stripped = image_metadata.without_metadata(original[:2] + segment(0xE0, jfif) + original[20:])
+    assert SECRET not in stripped
+    assert stripped[2:20] == segment(0xE0, jfif[:12] + bytes(2))
+
+
+def test_bytes_behind_the_end_of_a_jpegs_tables_and_markers_go() -> None:
+    buffer = io.BytesIO()
+    pixels().convert("CMYK").save(buffer, "JPEG")
+    original = buffer.getvalue()
+    grown, position = original[:2], 2
+    while original[position + 1] != 0xDA:
+        size = 2 + int.from_bytes(original[position + 2 : position + 4], "big")
+        grown += segment(original[position + 1], original[position + 4 : position + size] + SECRET)
+        position += size
+    stripped = image_metadata.without_metadata(grown + original[position:])
+    assert SECRET not in stripped
+    np.testing.assert_array_equal(decoded(stripped), decoded(original))
+
+
+def chunk(kind: bytes, body: bytes, size: int | None = None) -> bytes:
+    length = len(body) if size is None else size
+    return struct.pack(">I", length) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize("kind", [b"bKGD", b"pHYs", b"tRNS", b"gAMA", b"sRGB", b"sBIT", b"cHRM", b"PLTE"])
+def test_a_chunk_larger_than_its_kind_goes(kind: bytes) -> None:
+    original = picture("PNG")
+    stripped = image_metadata.without_metadata(original[:33] + chunk(kind, SECRET * 70) + original[33:])
+    assert SECRET not in stripped
+    np.testing.assert_array_equal(decoded(stripped), decoded(original))
+
+
+@pytest.mark.parametrize("size", [2_000, 2**31])
+def test_pixels_whose_length_swallows_what_follows_are_cut_before_it(size: int) -> None:
+    """At 73f85d3 the text behind it was copied as if it were pixels."""
+    original = picture("PNG")
+    at = original.index(b"IDAT") - 4
+    cut = struct.pack(">I", size) + original[at + 4 : -12] + chunk(b"tEXt", b"Comment\0" + SECRET) + bytes(3_000)
+    assert SECRET not in image_metadata.without_metadata(original[:at] + cut)
+
+
+def test_a_webp_header_longer_than_its_kind_is_cut() -> None:
+    original = picture("WEBP", 6)
+    at = original.index(b"VP8X")
+    body = original[at + 8 : at + 18] + SECRET * 2
+    grown = b"WEBP" + b"VP8X" + struct.pack("<I", len(body)) + body + original[at + 18 :]
+    stripped = image_metadata.without_metadata(b"RIFF" + struct.pack("<I", len(grown)) + grown)
+    assert SECRET not in stripped
+    assert image_metadata.orientation(stripped) == 6
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_picture_that_was_never_stripped_is_recognised(form: str, orientation: int) -> None:
+    original = picture(form, orientation)
+    assert image_metadata.carries_metadata(original)
+    assert not image_metadata.carries_metadata(image_metadata.without_metadata(original))
 
 
 def test_a_progressive_jpeg_of_several_scans_keeps_its_pixels() -> None:

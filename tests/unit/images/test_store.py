@@ -111,9 +111,29 @@ def test_bytes_that_are_no_picture_are_refused_unless_asked_for(store: ImageStor
     for data in (b"", b"Rosa Munoz, room 12", b"%PDF-1.7"):
         with pytest.raises(UnsupportedImageError, match=r"^unsupported_image: not a JPEG, PNG or WebP picture$"):
             store.put(data)
-    reference = store.put(b"no picture at all", accept_unreadable=True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Rosa Munoz, room 12",
+        b"%PDF-1.7 Rosa Munoz",
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"GPS 33.4S 70.6W Rosa Munoz" * 40,
+        b"II*\0\x08\0\0\0" + bytes(6) + b"Artist Rosa Munoz",
+        bytes(128) + b"DICM" + b"PN Munoz^Rosa",
+        b"GIF89a" + bytes(20) + b"Rosa Munoz",
+    ],
+)
+def test_nothing_of_bytes_that_cannot_be_read_is_stored(store: ImageStore, root: Path, data: bytes) -> None:
+    """At 73f85d3 HEIC, TIFF and DICOM were stored as they came, with place and name."""
+    reference = store.put(data, accept_unreadable=True)
     assert reference.media_type == "application/octet-stream"
-    assert store.fetch(reference) == b"no picture at all"
+    assert store.put(data, accept_unreadable=True) == reference
+    stored = store.fetch(reference)
+    assert stored.startswith(b"unreadable picture of %d bytes" % len(data))
+    assert hashlib.sha256(data).hexdigest().encode() in stored
+    assert all(b"Munoz" not in path.read_bytes() for path in root.rglob("*") if path.is_file())
+    assert store.put(data + b".", accept_unreadable=True) != reference
 
 
 def test_a_picture_too_large_is_neither_stored_nor_read(root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import os
 import signal
 import threading
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from inference.decode import Decoded, decode
 from inference.decoders.pool import DecoderPool
 from schemas.events import ImageReference
+from streams import metrics
 from streams.images.store import ImageStore
 from streams.runtime.records import InputProblem
 from streams.runtime.retry import Deadline
@@ -76,6 +79,19 @@ def test_pixels_are_those_of_the_picture_whichever_way_it_is_decoded(store: Coun
     (seen,) = see(store, [reference])
     assert isinstance(seen, Decoded)
     np.testing.assert_array_equal(seen.pixels, decode(store.fetch(reference)).pixels)
+
+
+def test_a_picture_that_was_published_with_metadata_is_counted(store: CountingStore, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Rosa"
+    data = encoded(large(300), "JPEG", exif=exif)
+    clean = store.put(data)
+    (tmp_path / "past-the-client.jpg").write_bytes(data)
+    uri, digest = f"file://{tmp_path}/past-the-client.jpg", hashlib.sha256(data).hexdigest()
+    before = metrics.UNSTRIPPED.labels("test")._value.get()
+    for reference in (clean, dataclasses.replace(clean, uri=uri, sha256=digest, size_bytes=len(data))):
+        assert isinstance(see(store, [reference])[0], Decoded)
+    assert metrics.UNSTRIPPED.labels("test")._value.get() == before + 1
 
 
 def test_a_file_larger_than_any_picture_is_not_read(store: CountingStore) -> None:
