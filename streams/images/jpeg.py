@@ -21,7 +21,7 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _SCAN_ENDS = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 
 
-class Segment(NamedTuple):
+class JpegSegment(NamedTuple):
     """Its marker, where it starts, where its body does, where that ends, and where what belongs to it does (a scan)."""
 
     kind: bytes
@@ -31,7 +31,7 @@ class Segment(NamedTuple):
     end: int
 
 
-def segments(data: bytes, *, scans: bool = True) -> Iterator[Segment]:
+def segments(data: bytes, *, scans: bool = True) -> Iterator[JpegSegment]:
     """Segments behind the start marker, a scan with its entropy-coded data, up to the picture's end or to damage.
 
     Without `scans` up to the first scan: metadata stands before it, and finding a scan's end reads the whole file.
@@ -40,7 +40,7 @@ def segments(data: bytes, *, scans: bool = True) -> Iterator[Segment]:
     while (found := _MARKER.match(data, position)) is not None:
         kind, start, body = found[1], found.end() - 2, found.end() + 2
         if kind == _END:
-            yield Segment(kind, start, found.end(), found.end(), found.end())
+            yield JpegSegment(kind, start, found.end(), found.end(), found.end())
             return
         filled = end = found.end() + int.from_bytes(data[found.end() : body], "big")
         if not body <= end <= len(data):
@@ -50,7 +50,7 @@ def segments(data: bytes, *, scans: bool = True) -> Iterator[Segment]:
                 return
             following = _SCAN_ENDS.search(data, end)
             end = following.start() if following else len(data)
-        yield Segment(kind, start, body, filled, end)
+        yield JpegSegment(kind, start, body, filled, end)
         position = end
 
 

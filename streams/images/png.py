@@ -20,7 +20,7 @@ _KEPT: Final = {
 _NAMES = re.compile(rb"IDAT|IEND|tEXt|zTXt|iTXt|eXIf|tIME|iCCP|zxIf|sPLT|hIST|acTL|fcTL|fdAT")
 
 
-class Chunk(NamedTuple):
+class PngChunk(NamedTuple):
     """Its kind, where it starts, where its body does, and where it ends, with its checksum."""
 
     kind: bytes
@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
     end: int
 
 
-def chunks(data: bytes) -> Iterator[Chunk]:
+def chunks(data: bytes) -> Iterator[PngChunk]:
     """Chunks up to the picture's end or to damage; a chunk of pixels that is cut off is the last one."""
     position = len(SIGNATURE)
     while position + 12 <= len(data):
@@ -38,7 +38,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
         if end > len(data) and kind != b"IDAT":
             return
         # A picture that is cut off still shows its upper part.
-        yield Chunk(kind, position, position + 8, min(end, len(data)))
+        yield PngChunk(kind, position, position + 8, min(end, len(data)))
         if kind == b"IEND":
             return
         position = end
@@ -82,7 +82,7 @@ def carries_metadata(data: bytes, orientation_block: bytes) -> bool:
     return False
 
 
-def _whole_pixels(data: bytes, part: Chunk) -> bytes:
+def _whole_pixels(data: bytes, part: PngChunk) -> bytes:
     """The chunk, or so much of it as is not what follows: a wrong length may swallow any chunk behind it."""
     announced = 12 + int.from_bytes(data[part.start : part.body - 4], "big")
     checked = zlib.crc32(data[part.start + 4 : part.end - 4]).to_bytes(4, "big") == data[part.end - 4 : part.end]

@@ -12,7 +12,7 @@ _KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"ALPH"})
 _ICC, _EXIF, _XMP, _ANIMATION = 0x20, 0x08, 0x04, 0x02
 
 
-class Chunk(NamedTuple):
+class WebpChunk(NamedTuple):
     """Its kind, where its body starts and where that ends, without the pad."""
 
     kind: bytes
@@ -25,12 +25,12 @@ def is_animated(data: bytes) -> bool:
     return data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & _ANIMATION)
 
 
-def chunks(data: bytes) -> Iterator[Chunk]:
+def chunks(data: bytes) -> Iterator[WebpChunk]:
     """Chunks up to the announced end, or to the file's."""
     position, limit = 12, min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     while position + 8 <= limit:
         size = int.from_bytes(data[position + 4 : position + 8], "little")
-        yield Chunk(data[position : position + 4], position + 8, min(position + 8 + size, limit))
+        yield WebpChunk(data[position : position + 4], position + 8, min(position + 8 + size, limit))
         # Chunks are padded to an even length; their size does not count the pad.
         position += 8 + size + size % 2
 
