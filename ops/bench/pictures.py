@@ -63,7 +63,7 @@ class Memory:
     became: dict[str, int]
 
 
-class Watch:
+class MemoryWatch:
     """Looks at a process and its children until it is left; `most` is the highest sum seen, in MiB."""
 
     def __init__(self, pid: int) -> None:
@@ -72,7 +72,7 @@ class Watch:
         self._thread = threading.Thread(target=self._look, daemon=True)
         self.before = self.most = self._now()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> MemoryWatch:
         self._thread.start()
         return self
 
@@ -107,7 +107,7 @@ async def _judged(store: ImageStore, batch: Sequence[ImageReference]) -> Memory:
     try:
         inputs = [_input(reference) for reference in batch]
         started = time.monotonic()
-        with Watch(psutil.Process().pid) as watch:
+        with MemoryWatch(psutil.Process().pid) as watch:
             results = await stage.handle_batch(inputs)
         seconds = time.monotonic() - started
     finally:
