@@ -1,17 +1,19 @@
-"""Between an event and its Avro bytes, without the registry's header (schemas/serde.py adds it)."""
+"""Between an event and its Avro bytes, without the registry's header (schemas/serde.py adds it).
+
+The only module that calls fastavro's reader: whoever decodes bytes that others wrote comes through here, and so within
+the bounds of `schemas.bounds`.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Container
 from io import BytesIO
 from typing import Any
 
 import fastavro
-from fastavro.schema import to_parsing_canonical_form
 
-from schemas import definitions
+from schemas import bounds
+from schemas.acceptance import Writer, accept, own
 from schemas.errors import InvalidEventError, UndecodableError
 from schemas.record import RECORDS, Record
 
@@ -24,7 +26,7 @@ def write(event: Record, header: bytes = b"") -> bytes:
     buffer = BytesIO()
     buffer.write(header)
     try:
-        fastavro.schemaless_writer(buffer, _own(binding.full_name), binding.to_avro(event))
+        fastavro.schemaless_writer(buffer, own(binding.full_name), binding.to_avro(event))
     except (UnicodeEncodeError, OverflowError):
         # The constraints let no such value through but in texts and numbers without bounds of their own.
         raise InvalidEventError(
@@ -36,43 +38,49 @@ def write(event: Record, header: bytes = b"") -> bytes:
 def reader(writer_schema: str) -> Reader:
     """A function that reads events written with `writer_schema` (JSON), an older or newer version of one of ours.
 
-    The function takes bytes and the offset at which the Avro begins. It raises UndecodableError when the bytes are no
-    such Avro, InvalidEventError when a value is impossible. `reader` itself raises UndecodableError when the schema is
-    not a version of one of our records.
+    See `reader_of`. `reader` itself raises UndecodableError when the schema is refused (`schemas.acceptance`).
     """
-    written, name = _parse(writer_schema)
-    record = RECORDS.get(name)
-    if record is None:
-        raise UndecodableError(f"a schema of {name} is none of the contract's")
-    own = _own(name)
-    # Without a reader schema fastavro skips resolution field by field, which takes twice as long. Canonical forms are
-    # compared, since a registry may give a schema back in another spelling than it was registered in.
-    resolved = None if to_parsing_canonical_form(written) == to_parsing_canonical_form(own) else own
-    from_avro = record.__avro__.from_avro
+    return reader_of(accept(writer_schema))
+
+
+def reader_of(writer: Writer) -> Reader:
+    """A function that reads events written with an accepted schema.
+
+    The function takes bytes and the offset at which the Avro begins. It raises UndecodableError when the bytes are no
+    such Avro or too many, InvalidEventError when a value is impossible.
+    """
+    # Without a reader schema fastavro skips resolution field by field, which takes twice as long.
+    resolved = None if writer.same else own(writer.name)
+    from_avro = RECORDS[writer.name].__avro__.from_avro
 
     def read(value: bytes, offset: int = 0) -> Record:
-        buffer = BytesIO(value)
-        buffer.seek(offset)
-        try:
-            datum = fastavro.schemaless_reader(buffer, written, resolved)
-        except Exception as error:  # fastavro raises what the bytes lead it to: EOFError, IndexError, ValueError …
-            raise UndecodableError(f"the bytes are no Avro of {name} ({type(error).__name__})") from None
-        if buffer.tell() != len(value):
-            raise UndecodableError(f"{len(value) - buffer.tell()} bytes are left over after {name}")
-        event: Record = from_avro(datum)
+        event: Record = from_avro(datum(value, offset, writer, resolved))
         return event
 
     return read
 
 
-def _parse(writer_schema: str) -> tuple[Any, str]:
+def datum(value: bytes, offset: int, writer: Writer, resolved: Any = None) -> Any:
+    """The plain content of Avro bytes from `offset` to the end, with the fields of the schema `resolved` (None: all).
+
+    Raises UndecodableError when the bytes are no such Avro, or too many.
+    """
+    bounds.check_value(value)
+    buffer = BytesIO(value)
+    buffer.seek(offset)
     try:
-        parsed = fastavro.parse_schema(definitions.plain(json.loads(writer_schema)))
-        return parsed, parsed["name"]
-    except Exception as error:  # parse_schema raises KeyError and TypeError too for what is no schema.
-        raise UndecodableError(f"the registered schema cannot be used ({type(error).__name__})") from None
+        found = fastavro.schemaless_reader(buffer, writer.written, resolved)
+    except Exception as error:  # fastavro raises what the bytes lead it to: EOFError, IndexError, ValueError …
+        raise UndecodableError(f"the bytes are no Avro of {writer.name} ({type(error).__name__})") from None
+    if buffer.tell() != len(value):
+        raise UndecodableError(f"{len(value) - buffer.tell()} bytes are left over after {writer.name}")
+    return found
 
 
-@cache
-def _own(full_name: str) -> Any:
-    return fastavro.parse_schema(definitions.plain(definitions.inline(full_name, definitions.packaged())))
+def narrowed(writer: Writer, names: Container[str]) -> Any:
+    """A schema to read only these fields with; None where all must be read, since one field uses another's type."""
+    wanted = [field for field in writer.written["fields"] if field["name"] in names]
+    try:
+        return fastavro.parse_schema({"type": "record", "name": writer.name, "fields": wanted})
+    except fastavro.schema.SchemaParseException:
+        return None

@@ -1,15 +1,18 @@
-"""The schema registry, with its failures told apart: not there, not known, not compatible.
+"""The schema registry, with its failures told apart: away, not known, not compatible.
 
-Any registry that speaks the Confluent API serves (Apicurio under `/apis/ccompat/v7`, Karapace, Confluent).
+Any registry that speaks the Confluent API serves (Apicurio under `/apis/ccompat/v7`, Karapace, Confluent). Whatever is
+not an answer of a registry (a refusal, a page in HTML, a redirect, half an answer) counts as away: it says nothing
+about a schema, and a worker must not end for it. No text shows the credentials of the address.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
-import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -25,10 +28,13 @@ TIMEOUT_S = 2.0
 RETRIES = 1
 RETRY_PAUSE_MS = 200
 
+T = TypeVar("T")
+
 NOT_FOUND = 404
 CONFLICT = 409
-#: Request timeout, too early, too many requests: the same request may succeed later, as with any 5xx.
-TRANSIENT = frozenset({408, 425, 429})
+#: Characters of a registry's own words that are shown.
+SHOWN = 200
+UNREADABLE = "an address that cannot be read"
 
 
 def subject_of(topic: str) -> str:
@@ -40,20 +46,25 @@ class Registry:
     """A connection to the registry at `url`. A call blocks for at most `timeout_s` × (1 + `retries`) and the pauses
     between.
 
-    Every method raises RegistryUnavailableError when the registry does not answer, or says that it cannot at present.
+    Every method raises RegistryUnavailableError when the registry does not answer, or answers what says nothing of the
+    question.
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, retries: int = RETRIES) -> None:
-        self.url = url
-        self._client = SchemaRegistryClient(
-            {
-                "url": url,
-                "timeout": timeout_s,
-                "max.retries": retries,
-                "retries.wait.ms": RETRY_PAUSE_MS,
-                "retries.max.wait.ms": RETRY_PAUSE_MS,
-            }
-        )
+        """Raises ContractError for an address that is none."""
+        self.shown = shown(url)
+        try:
+            self._client = SchemaRegistryClient(
+                {
+                    "url": url,
+                    "timeout": timeout_s,
+                    "max.retries": retries,
+                    "retries.wait.ms": RETRY_PAUSE_MS,
+                    "retries.max.wait.ms": RETRY_PAUSE_MS,
+                }
+            )
+        except ValueError:
+            raise ContractError(f"{self.shown} is no address of a schema registry") from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -70,17 +81,22 @@ class Registry:
     def schema(self, schema_id: int) -> str | None:
         """The schema (JSON) with this id, or None when the registry knows of none."""
         try:
-            return str(self._ask(lambda: self._client.get_schema(schema_id)).schema_str)
-        except _Refusal as refusal:
-            refusal.raise_unless_missing()
+            return self._ask(lambda: _text(self._client.get_schema(schema_id).schema_str))
+        except _MissingError:
             return None
+
+    def subjects(self, schema_id: int) -> frozenset[str]:
+        """The subjects under which the schema with this id is registered now."""
+        try:
+            return self._ask(lambda: frozenset(map(_text, _list(self._client.get_subjects_by_schema_id(schema_id)))))
+        except _MissingError:
+            return frozenset()
 
     def schema_id(self, subject: str, schema: str) -> int:
         """The id of exactly this schema under `subject`; SchemaNotRegisteredError when it is not registered there."""
         try:
-            return int(self._ask(lambda: self._client.lookup_schema(subject, Schema(schema, "AVRO"))).schema_id)
-        except _Refusal as refusal:
-            refusal.raise_unless_missing()
+            return self._ask(lambda: int(self._client.lookup_schema(subject, Schema(schema, "AVRO")).schema_id))
+        except _MissingError:
             raise SchemaNotRegisteredError(
                 f"the registry lacks this version of subject {subject}: run `vigia topics apply`"
             ) from None
@@ -91,18 +107,15 @@ class Registry:
         Raises IncompatibleSchemaError naming the subject when its compatibility rule forbids it.
         """
         try:
-            return int(self._ask(lambda: self._client.register_schema(subject, Schema(schema, "AVRO"))))
-        except _Refusal as refusal:
-            if refusal.status == CONFLICT:
-                raise IncompatibleSchemaError(f"the registry refuses {subject}: {refusal.message}") from None
-            raise
+            return self._ask(lambda: int(self._client.register_schema(subject, Schema(schema, "AVRO"))))
+        except _ConflictError as conflict:
+            raise IncompatibleSchemaError(f"the registry refuses {subject}: {conflict}") from None
 
     def compatibility(self, subject: str) -> str | None:
         """The compatibility rule of the subject; None when it has none of its own."""
         try:
-            return str(self._ask(lambda: self._client.get_config(subject)).compatibility_level)
-        except _Refusal as refusal:
-            refusal.raise_unless_missing()
+            return self._ask(lambda: str(self._client.get_config(subject).compatibility_level))
+        except _MissingError:
             return None
 
     def set_compatibility(self, subject: str, level: str = COMPATIBILITY) -> None:
@@ -112,38 +125,73 @@ class Registry:
     def versions(self, subject: str) -> list[int]:
         """Version numbers of the subject, oldest first; empty when there is no such subject."""
         try:
-            return sorted(self._ask(lambda: self._client.get_versions(subject)))
-        except _Refusal as refusal:
-            refusal.raise_unless_missing()
+            return self._ask(lambda: sorted(map(int, _list(self._client.get_versions(subject)))))
+        except _MissingError:
             return []
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def version(self, subject: str, number: int) -> str:
+        """The schema (JSON) of a version of the subject. Raises SchemaNotRegisteredError."""
+        try:
+            return self._ask(lambda: _text(self._client.get_version(subject, number).schema.schema_str))
+        except _MissingError:
+            raise SchemaNotRegisteredError(f"subject {subject} has no version {number}") from None
+
+    def _ask(self, question: Callable[[], T]) -> T:
         try:
             return question()
         except SchemaRegistryError as error:
-            if error.http_status_code in TRANSIENT or error.http_status_code >= 500:
-                raise RegistryUnavailableError(
-                    f"the schema registry at {self.url} cannot answer now (HTTP {error.http_status_code})"
-                ) from None
-            raise _Refusal(self.url, error.http_status_code, error.error_message) from None
-        except httpx2.HTTPError as error:
+            status, code, said = error.http_status_code, str(error.error_code), _one_line(error.error_message)
+            # A proxy says 404 as well; only a registry says which of its things is missing.
+            if status == NOT_FOUND and code.startswith(str(NOT_FOUND)):
+                raise _MissingError(said) from None
+            if status == CONFLICT:
+                raise _ConflictError(said) from None
             raise RegistryUnavailableError(
-                f"the schema registry at {self.url} does not answer ({type(error).__name__})"
+                f"the schema registry at {self.shown} cannot answer: HTTP {status}: {said}"
             ) from None
-        except ValueError:
-            # The client parses every answer as JSON: a page in HTML means that the URL leads elsewhere.
-            raise ContractError(f"what answers at {self.url} is no schema registry") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            # The client parses every answer as JSON of a certain form: another one means that the URL leads elsewhere.
+            raise RegistryUnavailableError(f"what answers at {self.shown} is no schema registry") from None
+        except Exception as error:  # whatever the HTTP client raises, its base classes are several
+            raise RegistryUnavailableError(
+                f"the schema registry at {self.shown} does not answer ({type(error).__name__})"
+            ) from None
 
 
-class _Refusal(ContractError):
-    """The registry answered, and the answer is no."""
+def shown(url: str) -> str:
+    """The address without user and password, for people to read."""
+    return ",".join(map(_without_credentials, url.split(",")))
 
-    def __init__(self, url: str, status: int, message: str) -> None:
-        super().__init__(f"the schema registry at {url} refuses: HTTP {status}: {message}")
-        self.status = status
-        self.message = message
 
-    def raise_unless_missing(self) -> None:
-        """Raise this refusal unless it says that there is no such thing."""
-        if self.status != NOT_FOUND:
-            raise self
+def _without_credentials(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            return UNREADABLE
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    except ValueError:
+        return UNREADABLE
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def _one_line(message: object) -> str:
+    return re.sub(r"[^\x20-\x7e]+", " ", str(message))[:SHOWN]
+
+
+class _MissingError(ContractError):
+    """The registry answered that there is no such thing."""
+
+
+class _ConflictError(ContractError):
+    """The registry answered that a rule of its forbids this."""

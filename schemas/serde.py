@@ -9,22 +9,25 @@ already talked to it.
 
 from __future__ import annotations
 
-import struct
+import logging
+import threading
 import time
 from collections.abc import Iterable
 
-from schemas import binary, definitions
-from schemas.errors import UndecodableError
+from schemas import acceptance, binary, definitions
+from schemas.errors import RegistryUnavailableError, SchemaNotRegisteredError, UndecodableError
 from schemas.record import Record
 from schemas.registry import COMPATIBILITY, RETRIES, TIMEOUT_S, Registry, subject_of
+from schemas.writers import HEADER, WRITERS_KEPT, Writers, schema_id_of
 
-_HEADER = struct.Struct(">bI")
+logger = logging.getLogger(__name__)
 
-#: For so long an id that the registry did not know is not asked for again: a flood of foreign bytes must not become a
-#: flood of requests, and yet a schema registered a moment too late is found soon.
-UNKNOWN_ID_TTL_S = 10.0
-#: Foreign bytes can name any of 2³² ids; the memory of the unknown ones is bounded.
-UNKNOWN_IDS_KEPT = 1_000
+#: A registry that has lost its subjects, or is away, is asked again so often while a process writes ids of its own.
+LOOK_AGAIN_S = 10.0
+#: Where a subject was deleted, its schema may still be known by its id. So many ids are tried, and no more after so
+#: many unknown ones in a row: registries count from 1, and ours hold some twenty schemas.
+IDS_TRIED = 500
+UNKNOWN_IN_A_ROW = 32
 
 
 class Serde:
@@ -36,11 +39,15 @@ class Serde:
     def __init__(self, registry_url: str, *, timeout_s: float = TIMEOUT_S, retries: int = RETRIES) -> None:
         self.registry = Registry(registry_url, timeout_s=timeout_s, retries=retries)
         self._headers: dict[tuple[str, type[Record]], bytes] = {}
-        self._readers: dict[int, binary.Reader | UndecodableError] = {}
-        self._unknown: dict[int, float] = {}
+        self._writers = Writers(self.registry)
+        self._readers: dict[tuple[str, int], binary.Reader] = {}
+        #: What is written under ids of our own until the registry has it.
+        self._carried: list[tuple[str, type[Record]]] = []
+        self._closed = threading.Event()
 
     def close(self) -> None:
         """Close the connection to the registry."""
+        self._closed.set()
         self.registry.close()
 
     def encode(self, event: Record, topic: str) -> bytes:
@@ -53,29 +60,59 @@ class Serde:
         header = self._headers.get((topic, record)) or self._header(topic, record)
         return binary.write(event, header)
 
-    def decode(self, value: bytes) -> Record:
-        """The event in a record value; its type follows from the schema's full name.
+    def decode(self, value: bytes, topic: str) -> Record:
+        """The event in a record value of `topic` (its name as declared); its type follows from the schema's full name.
 
-        Raises UndecodableError (no bytes of ours), InvalidEventError (impossible values) or RegistryUnavailableError
-        (the id was never asked for and the registry does not answer: try again).
+        Raises UndecodableError (no bytes of ours, or a schema that is refused: `schemas.writers`), InvalidEventError
+        (impossible values) or RegistryUnavailableError (the id was never asked for and the registry does not answer:
+        try again). The work is bounded by the length of the value, whatever schema it names (`schemas.bounds`).
         """
-        read = self._readers.get(schema_id_of(value)) or self._reader(schema_id_of(value))
-        if isinstance(read, UndecodableError):
-            raise UndecodableError(str(read))
-        return read(value, _HEADER.size)
+        read = self._readers.get((topic, schema_id_of(value))) or self._reader(topic, schema_id_of(value))
+        return read(value, HEADER.size)
 
-    def knows(self, value: bytes) -> bool:
-        """Whether `decode(value)` answers without asking the registry, and so without blocking."""
+    def knows(self, value: bytes, topic: str) -> bool:
+        """Whether `decode(value, topic)` answers without asking the registry, and so without blocking."""
         try:
             schema_id = schema_id_of(value)
         except UndecodableError:
             return True
-        return schema_id in self._readers or self._is_unknown(schema_id)
+        return (topic, schema_id) in self._readers or self._writers.knows(topic, schema_id)
 
     def warm_up(self, topics: Iterable[tuple[str, type[Record]]]) -> None:
         """Look up the ids of all that will be written or read: a registry that goes away later is not missed."""
         for topic, record in topics:
             self._header(topic, record)
+
+    def start(self, topics: Iterable[tuple[str, type[Record]]], patience_s: float) -> str | None:
+        """`warm_up` for a process that must work whatever has become of the registry; one line that says what has.
+
+        Where a subject was deleted, the id that its schema still has is used; where there is none, or no answer for
+        `patience_s`, an id that stands for the schema in every process which carries it (`acceptance.carried_id`).
+        Such an id is given up as soon as the registry has the schema again.
+        """
+        deadline = time.monotonic() + patience_s
+        lost: list[str] = []
+        away: RegistryUnavailableError | None = None
+        for topic, record in topics:
+            try:
+                if away is None:
+                    away = self._header_until(deadline, topic, record)
+            except SchemaNotRegisteredError:
+                lost.append(topic)
+                away = self._by_content_or_carried(topic, record)
+                continue
+            if away is not None:
+                self._carry(topic, record)
+        if self._carried:
+            threading.Thread(target=self._look_again, name="registry", daemon=True).start()
+        if away is not None:
+            return f"{away}; starting with the schemas that this version carries"
+        if lost:
+            return (
+                f"the registry has lost the schema of {', '.join(lost)}: run `vigia topics apply`; "
+                "starting with those that this version carries"
+            )
+        return None
 
     def register_all(self, topics: Iterable[tuple[str, type[Record]]]) -> dict[str, int]:
         """Register this version of each topic's schema under FULL_TRANSITIVE compatibility; topic → schema id.
@@ -99,35 +136,64 @@ class Serde:
 
     def _remember(self, topic: str, record: type[Record], schema_id: int, schema: str) -> bytes:
         # What this version writes it can read as well, without asking what the id stands for.
-        self._readers.setdefault(schema_id, binary.reader(schema))
-        header = self._headers[topic, record] = _HEADER.pack(0, schema_id)
+        self._writers.remember(topic, schema_id, schema)
+        header = self._headers[topic, record] = HEADER.pack(0, schema_id)
         return header
 
-    def _reader(self, schema_id: int) -> binary.Reader | UndecodableError:
-        if self._is_unknown(schema_id):
-            return UndecodableError(f"the registry knows no schema id {schema_id}")
-        schema = self.registry.schema(schema_id)
-        if schema is None:
-            if len(self._unknown) >= UNKNOWN_IDS_KEPT:
-                self._unknown.clear()
-            self._unknown[schema_id] = time.monotonic()
-            return UndecodableError(f"the registry knows no schema id {schema_id}")
-        read: binary.Reader | UndecodableError
-        try:
-            read = binary.reader(schema)
-        except UndecodableError as error:
-            read = UndecodableError(f"schema id {schema_id}: {error}")
-        self._readers[schema_id] = read
+    def _reader(self, topic: str, schema_id: int) -> binary.Reader:
+        read = binary.reader_of(self._writers.writer(topic, schema_id))
+        if len(self._readers) >= WRITERS_KEPT:
+            self._readers.clear()
+        self._readers[topic, schema_id] = read
         return read
 
-    def _is_unknown(self, schema_id: int) -> bool:
-        asked = self._unknown.get(schema_id)
-        return asked is not None and time.monotonic() - asked < UNKNOWN_ID_TTL_S
+    def _header_until(self, deadline: float, topic: str, record: type[Record]) -> RegistryUnavailableError | None:
+        """Look the id up, again and again until the deadline; the error where the registry did not answer."""
+        while True:
+            try:
+                self._header(topic, record)
+                return None
+            except RegistryUnavailableError as error:
+                if time.monotonic() >= deadline:
+                    return error
+                time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
 
+    def _by_content_or_carried(self, topic: str, record: type[Record]) -> RegistryUnavailableError | None:
+        try:
+            schema_id = self._id_by_content(record)
+        except RegistryUnavailableError as error:
+            self._carry(topic, record)
+            return error
+        if schema_id is None:
+            self._carry(topic, record)
+        else:
+            self._remember(topic, record, schema_id, definitions.text(record.__avro__.full_name))
+        return None
 
-def schema_id_of(value: bytes) -> int:
-    """The schema id in a record value; UndecodableError when it does not begin with the Confluent header."""
-    if len(value) < _HEADER.size or value[0] != 0:
-        raise UndecodableError("the value does not begin with a Confluent header (a zero byte and a schema id)")
-    schema_id: int = _HEADER.unpack_from(value)[1]
-    return schema_id
+    def _id_by_content(self, record: type[Record]) -> int | None:
+        unknown = 0
+        for schema_id in range(1, IDS_TRIED + 1):
+            # The client keeps what it was given once: the next record costs little.
+            text = self.registry.schema(schema_id)
+            unknown = unknown + 1 if text is None else 0
+            if unknown > UNKNOWN_IN_A_ROW:
+                return None
+            if text is not None and acceptance.is_own(record.__avro__.full_name, text):
+                return schema_id
+        return None
+
+    def _carry(self, topic: str, record: type[Record]) -> None:
+        name = record.__avro__.full_name
+        self._remember(topic, record, acceptance.carried_id(name), definitions.text(name))
+        self._carried.append((topic, record))
+
+    def _look_again(self) -> None:
+        while self._carried and not self._closed.wait(LOOK_AGAIN_S):
+            for topic, record in list(self._carried):
+                try:
+                    self._header(topic, record)
+                except (RegistryUnavailableError, SchemaNotRegisteredError):
+                    break
+                self._carried.remove((topic, record))
+        if not self._carried:
+            logger.info("the schema registry has all schemas again")

@@ -25,7 +25,8 @@ class Settings:
     """Everything a process must know of its surroundings."""
 
     bootstrap_servers: str
-    schema_registry_url: str
+    #: May hold credentials.
+    schema_registry_url: str = field(repr=False)
     #: fsspec URL below which new pictures are written.
     image_store: str
     #: fsspec URLs below which pictures may be read; anything else is refused.

@@ -56,5 +56,5 @@ class Arrivals:
         """Take in what has arrived; wait up to `timeout_s` for the first record."""
         for message in self._consumer.consume(500, timeout_s):
             if message.error() is None:
-                event = self._serde.decode(message.value() or b"")
+                event = self._serde.decode(message.value() or b"", message.topic() or "")
                 self.seen.append((str(message.topic()), event, message.timestamp()[1] / 1000))

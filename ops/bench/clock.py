@@ -141,7 +141,7 @@ def _await(follow: Consumer, serde: Serde, count: int, level: int) -> list[float
     deadline = time.monotonic() + PATIENCE_S
     while len(seen) < count:
         for message in follow.consume(500, 0.1):
-            event: Any = None if message.error() is not None else serde.decode(message.value())
+            event: Any = None if message.error() is not None else serde.decode(message.value(), message.topic())
             if isinstance(event, EscalationEvent) and event.level == level:
                 seen.append(time.time())
         if time.monotonic() > deadline:

@@ -28,7 +28,7 @@ def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] =
             event = None
             if message.topic() != topics.DEAD_LETTERS and value is not None:
                 try:
-                    event = serde.decode(value)
+                    event = serde.decode(value, message.topic() or "")
                 except ContractError:
                     # Poison of the campaign. On a topic that the pipeline writes, the verifier reports it.
                     event = None

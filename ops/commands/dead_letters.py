@@ -18,6 +18,7 @@ from schemas.envelope.audit import sha256_hex
 from schemas.errors import UndecodableError
 from schemas.registry import Registry
 from schemas.serde import Serde
+from streams import topics
 from streams.audit.decoding import FactReader
 from streams.dead_letters.read import Address, Audited, DeadLetter, DeadLetters, Filter
 from streams.dead_letters.redrive import MAX_ATTEMPTS, REFUSED, Outcome, Rules, Status, redrive
@@ -117,7 +118,7 @@ def show(address: Address, payload: bool, prefix: str) -> None:
     told["headers"] = [name for name, _ in letter.origin.headers] if letter.origin else []
     if payload:
         with Registry(settings.schema_registry_url) as registry:
-            told["payload"] = _payload(letter.value, registry)
+            told["payload"] = _payload(letter, registry)
         echo("this output may hold patient context", err=True)
     echo_json(told, indent=2)
 
@@ -203,11 +204,12 @@ def _as_mapping(letter: DeadLetter, audited: Audited) -> dict[str, Any]:
     }
 
 
-def _payload(value: bytes | None, registry: Registry) -> dict[str, Any]:
+def _payload(letter: DeadLetter, registry: Registry) -> dict[str, Any]:
+    value = letter.value
     if value is None:
         return {"record": None, "event": None}
     try:
-        name, datum = FactReader(registry).datum(value)
+        name, datum = FactReader(registry).datum(value, letter.origin.topic if letter.origin else topics.DEAD_LETTERS)
     except UndecodableError as error:
         return {"undecodable": str(error), "base64": base64.b64encode(value).decode()}
     return {"record": name, "event": datum}

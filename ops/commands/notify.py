@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from streams.runtime.app import StageApp
 from streams.runtime.trial_child import serve_trials
 from streams.runtime.worker import leave, serve
 from streams.stages.build import build_stage, declaration
+
+logger = logging.getLogger("vigia.notify")
 
 
 @click.command("notify")
@@ -35,7 +38,8 @@ def command(targets: Path, metrics_port: int, trial: bool) -> None:
     settings = replace(load_settings(), notify_file=targets)
     serde = Serde(settings.schema_registry_url)
     stage = build_stage(declaration("notification"), settings, serde)
-    serde.warm_up(topics.RECORDS)
+    if lost := serde.start(topics.RECORDS, stage.patience_s):
+        logger.warning("%s", lost)
     if trial:
         leave(serve_trials(stage, serde, settings.bootstrap_servers))
     trying = (sys.executable, "-P", "-m", "ops", "notify", "--targets", str(targets), "--trial")

@@ -8,13 +8,16 @@ import click
 
 from ops.system.context import load_settings
 from ops.terminal.plain import echo, echo_json
-from schemas import definitions
-from schemas.errors import SchemaNotRegisteredError
+from schemas import acceptance, definitions
+from schemas.errors import SchemaNotRegisteredError, UndecodableError
 from schemas.registry import COMPATIBILITY, Registry, subject_of
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
 from streams.broker.clients import admin_client
+
+#: What brings a registry back that lost a schema or a rule.
+MEND = "run `vigia topics apply`"
 
 
 @click.group("topics")
@@ -67,13 +70,23 @@ def _registry_differences(registry: Registry) -> Iterator[topic_admin.Difference
         try:
             registry.schema_id(subject, definitions.text(record.__avro__.full_name))
         except SchemaNotRegisteredError:
-            yield topic_admin.Difference(
-                topic=topic, what="schema of this version", expected="registered", found="not registered", serious=True
-            )
+            yield _of_registry(topic, "schema of this version", "not registered", f"registered: {MEND}")
             continue
         level = registry.compatibility(subject) or "unset"
         if level != COMPATIBILITY:
-            yield topic_admin.Difference(topic=topic, what="schema compatibility", expected=COMPATIBILITY, found=level)
+            yield _of_registry(topic, "schema compatibility", level, f"{COMPATIBILITY}: {MEND}")
+        for version in registry.versions(subject):
+            try:
+                acceptance.accept(registry.version(subject, version))
+            except UndecodableError as error:
+                # It came in while the rule was off, or by a mistake: no stage reads what is written with it.
+                yield _of_registry(
+                    topic, f"version {version} of the schema", f"refused ({error})", "one that is read: delete it"
+                )
+
+
+def _of_registry(topic: str, what: str, found: str, expected: str) -> topic_admin.Difference:
+    return topic_admin.Difference(topic=topic, what=what, expected=expected, found=found, serious=True)
 
 
 def _show(differences: tuple[topic_admin.Difference, ...]) -> None:

@@ -23,6 +23,7 @@ from ops.system.programs import CANARY, PROGRAMS, optional_workers
 from ops.system.supervisor import ProcessState
 from ops.system.system import Options, System
 from ops.terminal.console import plain_console
+from schemas.registry import shown
 
 #: Seconds between looks at the workers' health: what a look costs them is one rendering of their metrics.
 LOOK_S = 2.0
@@ -106,7 +107,7 @@ def _show_until(stop: threading.Event, system: System, console: Console) -> None
 def _tell_where(system: System, console: Console) -> None:
     told = system.environment
     _tell(console, f"broker           {told['VIGIA_BOOTSTRAP_SERVERS']}")
-    _tell(console, f"schema registry  {told['VIGIA_SCHEMA_REGISTRY_URL']}")
+    _tell(console, f"schema registry  {shown(told['VIGIA_SCHEMA_REGISTRY_URL'])}")
     for name, address in system.metrics.items():
         _tell(console, f"{name:<17}{address}")
     _tell(console, f"state and logs   {system.run_dir}")

@@ -52,7 +52,8 @@ def worker(
     settings = load_settings()
     serde = Serde(settings.schema_registry_url)
     built = build_stage(declared, settings, serde)
-    serde.warm_up(topics.RECORDS)
+    if lost := serde.start(topics.RECORDS, built.patience_s):
+        logger.warning("%s", lost)
     if trial:
         leave(serve_trials(built, serde, settings.bootstrap_servers))
     app = StageApp(built, serde, settings.bootstrap_servers, trial=trial_command(declared))

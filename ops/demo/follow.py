@@ -90,7 +90,7 @@ class Follower:
             self._story(UUID((message.key() or b"").decode())).dead_letters += 1
             return
         try:
-            event: Any = self._serde.decode(message.value() or b"")
+            event: Any = self._serde.decode(message.value() or b"", message.topic() or "")
         except ContractError:
             return
         if not isinstance(event, CaseEvent | InferenceEvent | GradingEvent | EscalationEvent | AuditEntry):

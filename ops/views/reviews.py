@@ -131,7 +131,7 @@ def read_reviews(settings: Settings, now: datetime) -> list[Review]:
             if value is None or (wanted is not None and not any(part in key for part in wanted)):
                 continue
             try:
-                event = serde.decode(value)
+                event = serde.decode(value, message.topic() or "")
             except (UndecodableError, InvalidEventError):
                 continue
             if isinstance(event, EscalationEvent):
@@ -150,7 +150,7 @@ def read_ground_truth(settings: Settings) -> GroundTruth:
         if value is None or _OF_PEOPLE not in (message.key() or b""):
             continue
         try:
-            entry = serde.decode(value)
+            entry = serde.decode(value, AUDIT)
         except (UndecodableError, InvalidEventError):
             continue
         if isinstance(entry, AuditEntry):

@@ -18,8 +18,9 @@ from uuid import UUID
 
 from schemas.envelope.dead_letter import origin_of
 from schemas.envelope.partitioner import partition_of_case
+from schemas.writers import Schemas
 from streams import topics
-from streams.audit.decoding import FactReader, Schemas
+from streams.audit.decoding import FactReader
 from streams.audit.facts import EntryFact, RecordFact, Unreadable, case_in_key
 from streams.audit.limits import Limits
 from streams.audit.report import Kind, Report

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from io import BytesIO
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-import fastavro
-
-from schemas import definitions
+from schemas import binary
 from schemas.envelope.dead_letter import READER, case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord
 from schemas.errors import UndecodableError
-from schemas.serde import schema_id_of
+from schemas.writers import HEADER, Schemas, Writers, schema_id_of
 from streams import topics
 from streams.audit.facts import INTERNAL, INTO, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
 from streams.pipeline import REMARKED_ONLY
 
-#: Bytes before the Avro in a record value.
-_HEADER = 5
 #: What a record says of its own origin, and its audit entry repeats; on a grading the severity too.
 BASIS = ("source_event_id", "model_version", "policy_version")
-
-
-class Schemas(Protocol):
-    """What is needed of `schemas.registry.Registry`."""
-
-    def schema(self, schema_id: int) -> str | None:
-        """The schema (JSON) with this id; None when there is none."""
+#: What is read of a record that is no audit entry.
+PARTLY = frozenset({"event_id", "case_id", "severity", *BASIS})
 
 
 class FactReader:
     """Turns records into facts; asks the registry once a schema id. Raises RegistryUnavailableError."""
 
     def __init__(self, registry: Schemas) -> None:
-        self._registry = registry
-        self._schemas: dict[int, tuple[Any, Any] | None] = {}
+        self._writers = Writers(registry)
+        self._narrowed: dict[tuple[str, int], Any] = {}
 
     def record(
         self, topic: str, partition: int, offset: int, timestamp_ms: int, key: bytes | None, value: bytes | None
@@ -46,7 +35,7 @@ class FactReader:
         """The fact of a record of an event topic other than the dead letters (see `dead_letter`)."""
         digest = hashlib.sha256(value or b"").digest()
         case_id = _case_of(key, topic, partition, offset)
-        datum = self._partly(value)
+        datum = self._partly(topic, value)
         if datum is None:
             return RecordFact(topic, partition, offset, timestamp_ms, case_id, None, digest)
         event_id, named = uuid_bytes(datum.get("event_id")), uuid_bytes(datum.get("case_id"))
@@ -97,34 +86,32 @@ class FactReader:
         except (UndecodableError, KeyError, ValueError, AttributeError, TypeError):
             return Unreadable(partition, offset, timestamp_ms, case_in_key(key))
 
-    def datum(self, value: bytes) -> tuple[str, Any]:
-        """Record name and plain content of a value, also of one that the contract refuses. Raises UndecodableError."""
-        found = self._schema(value)
-        if found is None:
-            raise UndecodableError(f"the registry knows no schema id {schema_id_of(value)}")
-        return found[0]["name"], _read(value, found[0], None)
+    def datum(self, value: bytes, topic: str) -> tuple[str, Any]:
+        """Record name and plain content of a value of `topic`, also of one whose values the contract refuses.
 
-    def _partly(self, value: bytes | None) -> Mapping[str, Any] | None:
+        Raises UndecodableError.
+        """
+        writer = self._writers.writer(topic, schema_id_of(value))
+        return writer.name, binary.datum(value, HEADER.size, writer)
+
+    def _partly(self, topic: str, value: bytes | None) -> Mapping[str, Any] | None:
         if value is None:
             return None
         try:
-            found = self._schema(value)
-            return None if found is None else _read(value, *found)
+            key = (topic, schema_id_of(value))
+            writer = self._writers.writer(*key)
+            if key not in self._narrowed:
+                self._narrowed[key] = binary.narrowed(writer, PARTLY)
+            found: Mapping[str, Any] = binary.datum(value, HEADER.size, writer, self._narrowed[key])
+            return found
         except UndecodableError:
             return None
 
     def _whole(self, value: bytes) -> Any:
-        name, datum = self.datum(value)
+        name, datum = self.datum(value, topics.AUDIT)
         if name != "vigia.v1.AuditEntry":
             raise UndecodableError("no audit entry")
         return datum
-
-    def _schema(self, value: bytes) -> tuple[Any, Any] | None:
-        schema_id = schema_id_of(value)
-        if schema_id not in self._schemas:
-            text = self._registry.schema(schema_id)
-            self._schemas[schema_id] = None if text is None else _narrowed(text)
-        return self._schemas[schema_id]
 
 
 def _basis(datum: Mapping[str, Any], severity: str | None) -> bytes:
@@ -167,31 +154,6 @@ def _subject(entry: Mapping[str, Any]) -> bytes | None:
     if entry["stage"] != "acknowledgement" or "ack_event_id" not in entry["attributes"]:
         return None
     return UUID(entry["attributes"]["ack_event_id"]).bytes
-
-
-def _narrowed(schema: str) -> tuple[Any, Any] | None:
-    """The writer's schema, and the part of it that is wanted; None for what is no schema of a record."""
-    try:
-        plain = definitions.plain(json.loads(schema))
-        written = fastavro.parse_schema(plain)
-        names = ("event_id", "case_id", "severity", *BASIS)
-        wanted = [field for field in plain["fields"] if field["name"] in names]
-    except Exception:  # whatever a foreign schema leads the parser to: its records hold no ids of ours
-        return None
-    try:
-        return written, fastavro.parse_schema({"type": "record", "name": written["name"], "fields": wanted})
-    except fastavro.schema.SchemaParseException:
-        # A wanted field refers to a type that another field defines: then everything is read.
-        return written, None
-
-
-def _read(value: bytes, written: Any, wanted: Any) -> Any:
-    buffer = BytesIO(value)
-    buffer.seek(_HEADER)
-    try:
-        return fastavro.schemaless_reader(buffer, written, wanted)
-    except Exception as error:  # fastavro raises what the bytes lead it to
-        raise UndecodableError(type(error).__name__) from None
 
 
 def _case_of(key: bytes | None, topic: str, partition: int, offset: int) -> bytes:

@@ -78,7 +78,7 @@ class CaseReader:
         erased_at: datetime | None = None
         for value in self.audit_records(case_id).values():
             try:
-                entry = self._serde.decode(value)
+                entry = self._serde.decode(value, topics.AUDIT)
             except (UndecodableError, InvalidEventError):
                 continue
             if not isinstance(entry, AuditEntry):
@@ -144,7 +144,7 @@ def received_of(message: Message, serde: Serde, topic: str) -> ReceivedEvent:
     value = message.value()
     try:
         if value is not None:
-            decoded = serde.decode(value)  # type: ignore[assignment]
+            decoded = serde.decode(value, topic)  # type: ignore[assignment]
     except (UndecodableError, InvalidEventError) as error:
         failure = error
     return received_event(message, topic, decoded, failure)

@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from schemas.envelope.audit import ACCEPTED
 from schemas.envelope.partitioner import partition_of
+from schemas.errors import InvalidEventError, UndecodableError
 from schemas.events import AcknowledgementAction, AcknowledgementEvent, AuditEntry, EscalationEvent, StageClass
 from schemas.serde import Serde
 from streams import topics
@@ -98,7 +99,11 @@ class Acknowledger:
             value = message.value()
             if value is None or needle not in value:
                 continue
-            event = self._serde.decode(value)
+            try:
+                event = self._serde.decode(value, message.topic() or "")
+            except (UndecodableError, InvalidEventError):
+                # Not one of the pipeline's: anybody can put the id into bytes.
+                continue
             if (
                 isinstance(event, EscalationEvent)
                 and event.escalation_id == escalation_id
@@ -191,7 +196,10 @@ class Acknowledger:
             message = consumer.poll(min(left, 0.5))
             value = None if message is None or message.error() is not None else message.value()
             if value is not None and needle in value:
-                entry = self._serde.decode(value)
+                try:
+                    entry = self._serde.decode(value, topics.AUDIT)
+                except (UndecodableError, InvalidEventError):
+                    continue
                 if isinstance(entry, AuditEntry) and entry.attributes.get("ack_event_id") == str(event_id):
                     return entry
         raise NoVerdictError(

@@ -190,7 +190,7 @@ class EventConsumer:
         failure: UndecodableError | InvalidEventError | None = None
         try:
             if value is not None:
-                decoded = cast(Event, self._serde.decode(value))
+                decoded = cast(Event, self._serde.decode(value, cast(str, message.topic())))
         except RegistryUnavailableError:
             # Not the record's fault: it comes again when the caller does.
             self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))

@@ -35,11 +35,14 @@ class ConsumedMessage(Protocol):
 class Codec(Encoder, Protocol):
     """What the runtime needs of `schemas.serde.Serde`."""
 
-    def knows(self, value: bytes) -> bool:
-        """Whether `decode(value)` answers without asking the registry, and so without blocking."""
+    def knows(self, value: bytes, topic: str) -> bool:
+        """Whether `decode(value, topic)` answers without asking the registry, and so without blocking."""
 
-    def decode(self, value: bytes) -> Record:
-        """The event in a record value. Raises UndecodableError, InvalidEventError or RegistryUnavailableError."""
+    def decode(self, value: bytes, topic: str) -> Record:
+        """The event in a record value of a topic.
+
+        Raises UndecodableError, InvalidEventError or RegistryUnavailableError.
+        """
 
 
 class InputDecoder(Generic[EventT]):
@@ -51,10 +54,14 @@ class InputDecoder(Generic[EventT]):
         self._patience_s = stage.patience_s
         self._codec = codec
 
-    async def decode(self, raw: RawRecord) -> EventT | InputProblem:
+    def deadline(self) -> Deadline:
+        """Until when the registry is waited for: one for all the records of a batch."""
+        return Deadline.after(self._patience_s)
+
+    async def decode(self, raw: RawRecord, deadline: Deadline) -> EventT | InputProblem:
         """The event; a problem for bytes that are none, or that the stage does not read on any of its topics."""
         try:
-            event = await self._decode(raw.value)
+            event = await self._decode(raw.topic, raw.value, deadline)
         except UndecodableError as error:
             return InputProblem(reason="undecodable", detail=str(error))
         except InvalidEventError as error:
@@ -65,25 +72,35 @@ class InputDecoder(Generic[EventT]):
             return InputProblem(reason="unexpected_event", detail=f"a {type(event).__name__} on this topic")
         return event
 
-    async def _decode(self, value: bytes | None) -> Record:
+    async def _decode(self, topic: str, value: bytes | None, deadline: Deadline) -> Record:
         if value is None:
             raise UndecodableError("the record has no value")
-        if self._codec.knows(value):
-            return self._codec.decode(value)
+        if self._codec.knows(value, topic):
+            return self._codec.decode(value, topic)
+        if not deadline.left():
+            raise RegistryUnavailableError("the batch has waited for the schema registry for as long as it may")
         # A schema id not met before: the registry is asked over HTTP, so not on the event loop.
         registry_up = metrics.REGISTRY_UP.labels(self._stage_name)
         registry_up.set(1)
         try:
             return await until_deadline(
-                lambda: asyncio.to_thread(self._codec.decode, value),
+                lambda: self._ask(value, topic, deadline),
                 RegistryUnavailableError,
-                Deadline.after(self._patience_s),
+                deadline,
                 stage=self._stage_name,
                 dependency="registry",
             )
         except RegistryUnavailableError:
             registry_up.set(0)
             raise
+
+    async def _ask(self, value: bytes, topic: str, deadline: Deadline) -> Record:
+        """Decode in a thread, but not beyond the deadline; the thread ends by itself, its answer is kept."""
+        try:
+            async with asyncio.timeout(deadline.left()):
+                return await asyncio.to_thread(self._codec.decode, value, topic)
+        except TimeoutError:
+            raise RegistryUnavailableError("the schema registry did not answer in time") from None
 
 
 def raw_record(message: ConsumedMessage) -> RawRecord:

@@ -21,6 +21,7 @@ from streams.runtime.decoding import Codec, InputDecoder
 from streams.runtime.encoding import ResultEncoder
 from streams.runtime.quarantine import RecordStore, quarantined, quarantined_pointer, stored
 from streams.runtime.records import EventT, Input, InputProblem, Outgoing, Result, StateT
+from streams.runtime.retry import Deadline
 from streams.runtime.seen import CONTENT_BYTES, Seen
 from streams.runtime.stage import Stage, failure
 from streams.runtime.state import PartitionState
@@ -67,11 +68,12 @@ class Processor(Generic[EventT, StateT]):
 
     async def process(self, items: Sequence[Item[EventT, StateT]]) -> None:
         """Give each of these a result."""
+        deadline = self._decoder.deadline()
         for item in items:
-            await self._decode(item)
+            await self._decode(item, deadline)
         await self._handle([item for item in items if item.result is None and not self._is_duplicate(item)])
 
-    async def _decode(self, item: Item[EventT, StateT]) -> None:
+    async def _decode(self, item: Item[EventT, StateT], deadline: Deadline) -> None:
         raw = item.raw
         condemned = self.condemned.get((raw.topic, raw.partition, raw.offset))
         if needs_pointer(raw) or condemned is not None:
@@ -81,7 +83,7 @@ class Processor(Generic[EventT, StateT]):
             detail = f"a value of {raw.value_size if raw.value_size is not None else 'unknown'} bytes"
             item.result = Result(problem=InputProblem(reason="too_large", detail=detail))
         elif condemned is None or not condemned.least:
-            decoded = await self._decoder.decode(raw)
+            decoded = await self._decoder.decode(raw, deadline)
             if isinstance(decoded, InputProblem):
                 item.result = Result(problem=decoded)
             else:

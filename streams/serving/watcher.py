@@ -103,7 +103,7 @@ class ModelWatcher:
         if key is None or value is None:
             return
         try:
-            event = self._serde.decode(value)
+            event = self._serde.decode(value, topics.MODEL_CONTROL)
         except ContractError as error:
             logger.error("an order on %s cannot be read: %s", topics.MODEL_CONTROL, error)
             return

@@ -167,7 +167,7 @@ def committed(
         message = consumer.poll(0.5)
         if message is None or message.error() is not None:
             continue
-        event = serde.decode(message.value())
+        event = serde.decode(message.value(), message.topic())
         if event.case_id not in sent:  # type: ignore[attr-defined]
             continue
         counts[event.case_id].append(int(event.attributes["count"]))  # type: ignore[attr-defined]

@@ -183,7 +183,11 @@ class AuditedPipeline:
         return event
 
     def escalations(self) -> list[EscalationEvent]:
-        found = [self.serde.decode(m.value() or b"") for topic in topics.ESCALATIONS.values() for m in self.read(topic)]
+        found = [
+            self.serde.decode(m.value() or b"", topic)
+            for topic in topics.ESCALATIONS.values()
+            for m in self.read(topic)
+        ]
         return [event for event in found if isinstance(event, EscalationEvent)]
 
 

@@ -147,7 +147,7 @@ def test_a_whole_topic_that_is_gone_is_told(pipeline: AuditedPipeline) -> None:
 def test_a_foreign_record_is_named(pipeline: AuditedPipeline) -> None:
     run_some(pipeline)
     original = pipeline.read(topics.GRADINGS)[0]
-    forged = pipeline.serde.decode(original.value() or b"")
+    forged = pipeline.serde.decode(original.value() or b"", original.topic() or "")
     pipeline.publish(topics.GRADINGS, type(forged)(**{**_fields(forged), "event_id": uuid4()}))
     report = verify(pipeline)
     assert found(report) == {(Kind.FOREIGN, topics.GRADINGS)}
@@ -183,7 +183,7 @@ def test_a_hand_made_audit_entry_is_named(pipeline: AuditedPipeline) -> None:
     case = run_some(pipeline)[0]
     real = next(
         event
-        for event in (pipeline.serde.decode(m.value() or b"") for m in pipeline.read(topics.AUDIT))
+        for event in (pipeline.serde.decode(m.value() or b"", topics.AUDIT) for m in pipeline.read(topics.AUDIT))
         if isinstance(event, AuditEntry) and event.case_id == case.case_id and event.stage is PipelineStage.GRADING
     )
     home = partition_of(str(case.case_id).encode(), PARTITIONS)

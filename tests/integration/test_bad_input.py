@@ -13,12 +13,16 @@ from typing import Any
 import fastavro
 import pytest
 
+from ops.lag.clinical.projection import Projection
 from ops.system.system import System
 from schemas import definitions
 from schemas.envelope.dead_letter import PREFIX, case_id_of
 from schemas.envelope.raw import RawRecord
+from schemas.errors import UndecodableError
 from schemas.events import CaseEvent, EscalationType, GradingKind, Lane, ModelStatus
 from streams import topics
+from streams.audit.decoding import FactReader
+from streams.client.consumer import EventConsumer
 from streams.images.store import ImageStore
 from tests.integration.cases import Publisher, jpeg
 from tests.integration.watcher import Seen, Watcher
@@ -49,6 +53,28 @@ def no_avro(publisher: Publisher) -> Bad:
 
 def unknown_schema_id(publisher: Publisher) -> Bad:
     return Bad(struct.pack(">bI", 0, 999_999) + b"\x00\x01", publisher.case(), "undecodable", HUMAN_AND_SYSTEM)
+
+
+def schema_of_others(publisher: Publisher, fields: list[dict[str, Any]], value: bytes) -> Bad:
+    """A schema that calls itself ours, with more fields in front, registered by anybody."""
+    schema = json.loads(definitions.text(CaseEvent.__avro__.full_name))
+    schema["fields"] = [*fields, *schema["fields"]]
+    schema_id = publisher.serde.registry.register("anyone-value", json.dumps(schema))
+    return Bad(struct.pack(">bI", 0, schema_id) + value, publisher.case(), "undecodable", HUMAN_AND_SYSTEM)
+
+
+def avro_bomb(publisher: Publisher) -> Bad:
+    """15 bytes that announce 2⁶¹ nulls: fastavro would count them in C, and nothing else of the process would run."""
+    nulls = {"name": "x", "type": {"type": "array", "items": "null"}, "default": []}
+    return schema_of_others(publisher, [nulls], b"\x80\x80\x80\x80\x80\x80\x80\x80\x40\x00")
+
+
+def schema_under_another_subject(publisher: Publisher) -> Bad:
+    """Harmless and compatible, and yet nobody put it under the topic's own subject."""
+    ward = {"name": "ward", "type": ["null", "string"], "default": None}
+    return schema_of_others(
+        publisher, [ward], b"\x00" + publisher.serde.encode(publisher.case(), topics.CASES_ROUTINE)[5:]
+    )
 
 
 def truncated_avro(publisher: Publisher) -> Bad:
@@ -157,6 +183,8 @@ def png_of_zeroes(width: int, height: int) -> bytes:
 ROWS = (
     no_avro,
     unknown_schema_id,
+    avro_bomb,
+    schema_under_another_subject,
     truncated_avro,
     foreign_record,
     tombstone_is_no_event,
@@ -221,6 +249,22 @@ def escalations_of(watcher: Watcher, letter: Seen) -> list[Seen]:
         wanted,
         what="the escalations",
     )
+
+
+def test_a_bomb_stops_neither_the_exporter_nor_a_subscriber_nor_the_audit(
+    pipeline: System, publisher: Publisher, watcher: Watcher
+) -> None:
+    bomb = avro_bomb(publisher)
+    publisher.send(topics.CASES_ROUTINE, bomb.case.case_id, bomb.value)
+    letter = watcher.dead_letter_of(bomb.value)
+    settings = pipeline.settings
+    with EventConsumer(settings, [topics.CASES_ROUTINE], None) as consumer:
+        errors = [received.error for received in consumer.events(timeout=5.0) if received.value == bomb.value]
+    assert "array of what takes no bytes" in str(errors[0])
+    assert Projection(publisher.serde.registry).read(topics.CASES_ROUTINE, bomb.value) is None
+    with pytest.raises(UndecodableError, match="array of what takes no bytes"):
+        FactReader(publisher.serde.registry).datum(bomb.value, topics.CASES_ROUTINE)
+    assert letter.value == bomb.value
 
 
 def test_the_same_event_twice_gives_one_set_of_outputs(publisher: Publisher, watcher: Watcher) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+import httpx2
 import pytest
 from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
@@ -20,6 +21,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, Pro
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from ops.cli import cli
+from schemas import definitions
 from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER, partition_of
 from schemas.registry import COMPATIBILITY, Registry, subject_of
 from streams import topics
@@ -231,6 +233,39 @@ def test_vigia_topics_apply_makes_everything_ready_and_check_agrees(
     registered = CliRunner().invoke(cli, ["schemas", "register"], env=env)
     assert registered.exit_code == 0
     assert registered.stdout.count("schema id") == len(topics.RECORDS)
+
+
+def test_vigia_topics_check_names_a_registry_that_was_vandalised_and_apply_mends_it(
+    env: dict[str, str], registry: RegistryService
+) -> None:
+    assert CliRunner().invoke(cli, ["topics", "apply"], env=env).exit_code == 0
+    with httpx2.Client(base_url=registry.url) as http:
+        subject = f"/subjects/{subject_of(topics.MODEL_CONTROL)}"
+        for query in ("", "?permanent=true"):
+            assert http.delete(f"{subject}{query}").status_code == 200
+        audit = f"/config/{subject_of(topics.AUDIT)}"
+        assert http.put(audit, json={"compatibility": "NONE"}).status_code == 200
+        foreign = json.loads(definitions.text("vigia.v1.AuditEntry"))
+        foreign["fields"].insert(0, {"name": "x", "type": {"type": "array", "items": "null"}, "default": []})
+        versions = f"/subjects/{subject_of(topics.AUDIT)}/versions"
+        added = http.post(versions, json={"schema": json.dumps(foreign)})
+        assert added.status_code == 200, added.text
+        found = CliRunner().invoke(cli, ["topics", "check"], env=env)
+        assert found.exit_code == 1
+        wanted = (
+            "must be mended: vigia.model-control: schema of this version is not registered, should be registered: run"
+        )
+        assert wanted in found.stdout
+        assert (
+            "vigia.audit: schema compatibility is NONE, should be FULL_TRANSITIVE: run `vigia topics ap" in found.stdout
+        )
+        assert (
+            "vigia.audit: version 2 of the schema is refused (the schema has an array of what takes no bytes"
+            in found.stdout
+        )
+        assert http.delete(f"{versions}/2").status_code == 200
+    assert CliRunner().invoke(cli, ["topics", "apply"], env=env).exit_code == 0
+    assert CliRunner().invoke(cli, ["topics", "check"], env=env).exit_code == 0
 
 
 def test_vigia_topics_check_fails_where_the_pipeline_could_not_run(env: dict[str, str]) -> None:

@@ -113,7 +113,7 @@ class Watcher:
         event = None
         if message.topic() != topics.DEAD_LETTERS and value is not None:
             try:
-                event = self._serde.decode(value)
+                event = self._serde.decode(value, message.topic() or "")
             except Exception:
                 # What a test published to be refused is refused here too.
                 event = None

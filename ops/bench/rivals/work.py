@@ -52,7 +52,7 @@ class Work:
     def infer(self, values: Sequence[bytes]) -> list[Done]:
         """Case events to inference events, one each."""
         taken_up_at = datetime.now(UTC)
-        cases = [self._decoded(value) for value in values]
+        cases = [self._decoded(value, topics.CASES_ROUTINE) for value in values]
         answers = self.predictor.predict([self._store.fetch(case.image) for case in cases])
         done = []
         for case, answer in zip(cases, answers, strict=True):
@@ -65,14 +65,17 @@ class Work:
     def grade(self, values: Sequence[bytes]) -> list[Done]:
         """Inference events to grading events, one each."""
         now = datetime.now(UTC)
-        return [self._done(graded(self._policy, self._decoded(value), now), topics.GRADINGS) for value in values]
+        return [
+            self._done(graded(self._policy, self._decoded(value, topics.INFERENCES), now), topics.GRADINGS)
+            for value in values
+        ]
 
     def escalate(self, values: Sequence[bytes]) -> list[list[Done]]:
         """Grading events to the escalations that each asks for."""
-        return [self._escalated(self._decoded(value)) for value in values]
+        return [self._escalated(self._decoded(value, topics.GRADINGS)) for value in values]
 
-    def _decoded(self, value: bytes) -> Any:
-        return self._serde.decode(value)
+    def _decoded(self, value: bytes, topic: str) -> Any:
+        return self._serde.decode(value, topic)
 
     def _escalated(self, grading: GradingEvent) -> list[Done]:
         events = (requested_escalation(self._policy, grading, request).event for request in grading.escalations)

@@ -163,7 +163,7 @@ class ClinicalMonitor:
         self._read_to[place] = offset + 1
         if topic == self._sources.audit and not _concerns_escalations(message.key()):
             return
-        event = self._projection.read(message.value())
+        event = self._projection.read(topic, message.value())
         if event is None or event.get("synthetic"):
             return
         if topic == self._sources.audit:

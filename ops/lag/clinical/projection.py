@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
-import fastavro
-
-from schemas import definitions
+from schemas import binary
 from schemas.errors import UndecodableError
-from schemas.registry import Registry
-from schemas.serde import schema_id_of
-
-_HEADER_BYTES = 5
+from schemas.writers import HEADER, Schemas, Writers, schema_id_of
+from streams import topics
 
 #: Record → fields read of it.
 WANTED: Mapping[str, tuple[str, ...]] = {
@@ -31,44 +25,32 @@ WANTED: Mapping[str, tuple[str, ...]] = {
 class Projection:
     """Decodes record values into plain mappings of the wanted fields; asks the registry once a schema id."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._schemas: dict[int, tuple[Any, Any] | None] = {}
+    def __init__(self, registry: Schemas) -> None:
+        self._writers = Writers(registry)
+        self._narrowed: dict[tuple[str, int], Any] = {}
 
-    def read(self, value: bytes | None) -> Mapping[str, Any] | None:
-        """The wanted fields (times in microseconds), or None for what is no event of ours.
+    def read(self, topic: str, value: bytes | None) -> Mapping[str, Any] | None:
+        """Wanted fields (times in microseconds) of a value of `topic`; None for what is no event that belongs there.
 
         Raises RegistryUnavailableError.
         """
         if value is None:
             return None
         try:
-            schema_id = schema_id_of(value)
-            if schema_id not in self._schemas:
-                self._schemas[schema_id] = _narrowed(self._registry.schema(schema_id))
+            key = (topic, schema_id_of(value))
+            writer = self._writers.writer(*key)
+            wanted = WANTED.get(writer.name.rpartition(".")[2])
+            if wanted is None or not _belongs(topic, writer.name):
+                return None
+            if key not in self._narrowed:
+                self._narrowed[key] = binary.narrowed(writer, wanted)
+            found: Mapping[str, Any] = binary.datum(value, HEADER.size, writer, self._narrowed[key])
         except UndecodableError:
-            return None
-        schemas = self._schemas[schema_id]
-        if schemas is None:
-            return None
-        buffer = BytesIO(value)
-        buffer.seek(_HEADER_BYTES)
-        try:
-            found: Mapping[str, Any] = fastavro.schemaless_reader(buffer, *schemas)
-        except Exception:  # fastavro raises whatever the bytes lead it to; the stages dead-letter such a record
+            # The stages dead-letter such a record.
             return None
         return found
 
 
-def _narrowed(text: str | None) -> tuple[Any, Any] | None:
-    if text is None:
-        return None
-    try:
-        plain = definitions.plain(json.loads(text))
-        written = fastavro.parse_schema(plain)
-        name = written["name"]
-        wanted = WANTED[name.rsplit(".", 1)[-1]]
-        fields = [field for field in plain["fields"] if field["name"] in wanted]
-        return written, fastavro.parse_schema({"type": "record", "name": name, "fields": fields})
-    except Exception:  # a foreign schema: its records hold nothing for us
-        return None
+def _belongs(topic: str, name: str) -> bool:
+    declared = topics.BY_NAME.get(topic)
+    return declared is None or declared.record is None or declared.record.__avro__.full_name == name

@@ -49,6 +49,9 @@ class Known:
         self.asked.append(schema_id)
         return self.schemas.get(schema_id)
 
+    def subjects(self, schema_id: int) -> frozenset[str]:
+        return frozenset({f"{topics.CASES_ROUTINE}-value"})
+
 
 def header(schema_id: int) -> bytes:
     return struct.pack(">bI", 0, schema_id)

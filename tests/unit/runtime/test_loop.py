@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from streams.runtime.records import Input, InputProblem, Outgoing, Result, State
 from streams.runtime.seen import Seen
 from streams.runtime.stage import Later, NoState
 from streams.runtime.state import PartitionState
+from streams.topics import DEAD_LETTERS
 from tests.counting import OUT, CountingStage, Counts, case
 
 SECRET = ("Juana", "Pérez")
@@ -39,10 +41,10 @@ class TextSerde:
         self.events[value] = event
         return value
 
-    def knows(self, value: bytes) -> bool:
+    def knows(self, value: bytes, topic: str) -> bool:
         return True
 
-    def decode(self, value: bytes) -> Any:
+    def decode(self, value: bytes, topic: str) -> Any:
         if value in self.failing:
             raise self.failing[value]
         if value not in self.events:
@@ -56,8 +58,8 @@ class TextSerde:
 class Bench:
     """A loop over a real outbox, with what the app would give it."""
 
-    def __init__(self, stage: CountingStage | None = None) -> None:
-        self.serde = TextSerde()
+    def __init__(self, stage: CountingStage | None = None, serde: TextSerde | None = None) -> None:
+        self.serde = serde or TextSerde()
         self.outbox = Outbox()
         self.outbox.assign(PARTITION, GENERATION)
         self.flushes = 0
@@ -184,9 +186,62 @@ def test_a_registry_that_is_away_ends_in_the_dead_letters_only_after_the_stage_h
     bench = Bench(Impatient())
     value = bench.serde.add(case(uuid4(), uuid4()))
     bench.serde.failing[value] = RegistryUnavailableError("away")
-    bench.serde.knows = lambda value: False  # type: ignore[method-assign]
+    bench.serde.knows = lambda value, topic: False  # type: ignore[method-assign]
     records, _ = bench.process([bench.message(value)])
     assert dict(records[0].headers)[PREFIX + "reason"] == b"registry_unavailable"
+
+
+class Away(TextSerde):
+    """A registry that is asked for every event, and does not answer until `release`."""
+
+    def __init__(self, hang: bool = False) -> None:
+        super().__init__()
+        self.asked: list[bytes] = []
+        self.release = threading.Event()
+        self._hang = hang
+
+    def knows(self, value: bytes, topic: str) -> bool:
+        return False
+
+    def decode(self, value: bytes, topic: str) -> Any:
+        self.asked.append(value)
+        if self._hang:
+            self.release.wait(60)
+        raise RegistryUnavailableError("away")
+
+
+class Hurried(CountingStage):
+    patience_s = 0.2
+
+
+def test_the_registry_is_waited_for_once_per_batch_not_once_per_record() -> None:
+    bench = Bench(Hurried(), Away())
+    values = [bench.serde.add(case(uuid4(), uuid4())) for _ in range(8)]
+    records, offsets = bench.process([bench.message(value) for value in values])
+    assert [dict(each.headers)[PREFIX + "reason"] for each in records if each.topic == DEAD_LETTERS] == [
+        b"registry_unavailable"
+    ] * 8
+    assert offsets == {TOPIC: 8}
+    assert isinstance(bench.serde, Away)
+    assert len(bench.serde.asked) < 2 * len(values), "the first record spent the patience; the others are tried once"
+
+
+def test_a_registry_that_hangs_holds_a_batch_no_longer_than_its_patience() -> None:
+    serde = Away(hang=True)
+    bench = Bench(Hurried(), serde)
+    value = serde.add(case(uuid4(), uuid4()))
+    released_before: list[bool] = []
+
+    async def work() -> None:
+        await bench.loop.process([bench.message(value)])
+        released_before.append(serde.release.is_set())
+        serde.release.set()
+
+    asyncio.run(work())
+    assert released_before == [False]
+    batch = bench.outbox.take(PARTITION, 10)
+    assert batch is not None
+    assert dict(batch.records[0].headers)[PREFIX + "reason"] == b"registry_unavailable"
 
 
 def test_where_even_the_request_to_people_fails_nothing_is_completed() -> None:
