@@ -249,7 +249,7 @@ def test_what_was_seen_goes_on_while_the_registry_is_away_and_the_rest_when_it_i
         serde.warm_up([(cases, CaseEvent)])
         line.cut()
         value = serde.encode(samples.CASE_EVENT, cases)
-        assert serde.knows(value, TOPIC)
+        assert serde.knows(value, cases)
         assert serde.decode(value, cases) == samples.CASE_EVENT
         with pytest.raises(RegistryUnavailableError):
             serde.decode(tick_value, ticks)
