@@ -179,7 +179,7 @@ class Bench:
     def outputs(self, count: int) -> list[AuditEntry]:
         """What the stage published, once there are `count`."""
         found = committed(self.kafka, [f"{self.prefix}out"], lambda got: len(got) >= count)
-        return [self.serde.decode(each.value() or b"") for each in found]  # type: ignore[misc]
+        return [self.serde.decode(each.value() or b"", each.topic() or "") for each in found]  # type: ignore[misc]
 
     def told(self, cases: set[UUID]) -> tuple[list[Message], list[GradingEvent], list[AuditEntry]]:
         """Dead letters, requests to people and audit entries about these cases, once each has all three."""
@@ -194,8 +194,8 @@ class Bench:
             names,
             lambda got: all(len({(m.key() or b"")[:36] for m in about(got, n)}) == len(keys) for n in names),
         )
-        gradings: Any = [self.serde.decode(each.value() or b"") for each in about(found, topics.GRADINGS)]
-        entries: Any = [self.serde.decode(each.value() or b"") for each in about(found, topics.AUDIT)]
+        gradings: Any = [self.serde.decode(each.value() or b"", each.topic() or "") for each in about(found, topics.GRADINGS)]
+        entries: Any = [self.serde.decode(each.value() or b"", each.topic() or "") for each in about(found, topics.AUDIT)]
         return about(found, topics.DEAD_LETTERS), gradings, entries
 
 
