@@ -18,13 +18,10 @@ from typing import Any
 import fastavro
 from fastavro.schema import to_parsing_canonical_form
 
-from schemas import bounds, definitions, events
+from schemas import bounds, definitions
 from schemas.compatibility import RELEASED, problems
 from schemas.errors import UndecodableError
 from schemas.record import RECORDS
-
-# Declaring the events fills RECORDS; whoever asks here may have imported none of them.
-assert events.CaseEvent.__avro__.full_name in RECORDS
 
 #: Ids from here on are no registry's: they stand for a schema that every process of this version carries, and are
 #: written where the registry has lost its subjects (see `schemas.serde`). Registries count from 1.
@@ -114,10 +111,15 @@ def is_own(name: str, text: str) -> bool:
     return found == name and _fingerprint(written) == _fingerprint(own(name))
 
 
-@cache
 def carried_ids() -> Mapping[int, str]:
     """Id → schema (JSON) of all versions of all records that this version carries."""
-    return {_id_of(fingerprint): text for name in RECORDS for fingerprint, text in carried(name).items()}
+    # Records are known once their class is declared.
+    return _carried_ids(tuple(RECORDS))
+
+
+@cache
+def _carried_ids(names: tuple[str, ...]) -> Mapping[int, str]:
+    return {_id_of(fingerprint): text for name in names for fingerprint, text in carried(name).items()}
 
 
 def _id_of(fingerprint: str) -> int:

@@ -194,8 +194,12 @@ class Bench:
             names,
             lambda got: all(len({(m.key() or b"")[:36] for m in about(got, n)}) == len(keys) for n in names),
         )
-        gradings: Any = [self.serde.decode(each.value() or b"", each.topic() or "") for each in about(found, topics.GRADINGS)]
-        entries: Any = [self.serde.decode(each.value() or b"", each.topic() or "") for each in about(found, topics.AUDIT)]
+        gradings: Any = [
+            self.serde.decode(each.value() or b"", each.topic() or "") for each in about(found, topics.GRADINGS)
+        ]
+        entries: Any = [
+            self.serde.decode(each.value() or b"", each.topic() or "") for each in about(found, topics.AUDIT)
+        ]
         return about(found, topics.DEAD_LETTERS), gradings, entries
 
 
