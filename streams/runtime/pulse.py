@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class Pulse:
         self.heart = Heart("event loop", stall_s=stall_s)
         #: Whether the group has dealt, and what it dealt was taken over.
         self.taken_over = False
+        self._leaving = False
         # A batch may wait for what is away as long as its stage is patient, and has work of its own to do; records that
         # nobody takes up may wait for a broker that is paused or restarts.
         self._progress = Progress(max(stall_s, app.stage.patience_s + stall_s / 2), 2 * stall_s)
@@ -57,6 +59,7 @@ class Pulse:
                 if stalled is not None:
                     self._end(stalled)
                 self.heart.beat("event loop")
+                self._replace_if_threads_are_lost()
                 await asyncio.sleep(BEAT_S)
         finally:
             self.heart.stop()
@@ -72,6 +75,14 @@ class Pulse:
         if self.taken_over:
             return True, f"holds {len(self._app.outbox.partitions)} partitions"
         return False, "has not taken over its partitions yet"
+
+    def _replace_if_threads_are_lost(self) -> None:
+        """Ask this process to stop in good order: its work is answered, and only a new one gets the threads back."""
+        away_s = self._app.stage.longest_s()
+        if not self._leaving and away_s > self._app.stage.patience_s + self.heart.stall_s:
+            self._leaving = True
+            logger.error("%s: a thread has not come back for %.0f s; stopping", self._app.stage.name, away_s)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self, stalled: str) -> None:
         # No goodbye: whatever stands still would keep it. A new owner of the partitions aborts what is open.

@@ -77,6 +77,10 @@ class Stage(ABC, Generic[EventT, StateT]):
         """Let go of what `start` took."""
         return
 
+    def longest_s(self) -> float:
+        """Seconds that the oldest call in a thread has been under way; one that never returns costs that thread."""
+        return 0.0
+
     @abstractmethod
     def new_state(self, partition: int) -> StateT:
         """Empty state for a partition that was just assigned. Called in a thread."""

@@ -20,6 +20,7 @@ from schemas.events import ModelStatus, ShadowFinding, StageClass
 from streams import metrics
 from streams.serving.model_set import Change, LoadPredictor, ModelSet, load_set
 from streams.serving.rollout import Rollout
+from streams.threads import Lent
 
 ArgumentT = TypeVar("ArgumentT")
 AnswerT = TypeVar("AnswerT")
@@ -52,7 +53,8 @@ class Judge:
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         # One thread: the model uses its own, and two batches at once would only slow each other down.
-        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._model_thread = _model_thread()
+        self._lent = Lent()
         # Another for loading, so that judging goes on beside it.
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
 
@@ -78,9 +80,17 @@ class Judge:
         changes, self._changes = self._changes, []
         return changes
 
-    async def judge(self, pictures: Sequence[tuple[UUID, Decoded]]) -> list[Judgement]:
-        """One verdict for each (case id, picture), in order; one set of models for the whole batch."""
+    def longest_s(self) -> float:
+        """Seconds that the oldest call to a model has been under way."""
+        return self._lent.longest_s()
+
+    async def judge(self, pictures: Sequence[tuple[UUID, Decoded]], within_s: float = float("inf")) -> list[Judgement]:
+        """One verdict for each (case id, picture), in order; one set of models for the whole batch.
+
+        A model that has not answered `within_s` seconds has failed.
+        """
         models = self._models
+        deadline = time.monotonic() + within_s
         if not pictures:
             return []
         started = time.perf_counter()
@@ -92,36 +102,41 @@ class Judge:
         for positions in shares.values():
             predictor = judges[positions[0]]
             if predictor is not None:
-                given = await self._answers(predictor, [pictures[position][1] for position in positions])
+                given = await self._answers(predictor, [pictures[position][1] for position in positions], deadline)
                 for position, answer in zip(positions, given, strict=True):
                     answers[position] = answer
         metrics.PHASE.labels("model").observe(time.perf_counter() - started)
-        shadows = await self._shadows(models.shadow, pictures, answers)
+        shadows = await self._shadows(models.shadow, pictures, answers, deadline)
         return [
             Judgement(answer=answer, model_version=None if judge is None else judge.model_version, shadow=shadow)
             for answer, judge, shadow in zip(answers, judges, shadows, strict=True)
         ]
 
-    async def _answers(self, predictor: Predictor, pictures: Sequence[Decoded]) -> Sequence[Answer]:
+    async def _answers(self, predictor: Predictor, pictures: Sequence[Decoded], deadline: float) -> Sequence[Answer]:
         try:
-            return await self._in_model_thread(predictor.judge, pictures)
+            return await self._in_model_thread(predictor.judge, pictures, deadline)
+        except TimeoutError:
+            logger.error("the model did not answer in time")
+            metrics.TIMED_OUT.labels("inference", "model").inc(len(pictures))
+            return [ModelStatus.FAILED] * len(pictures)
         except ModelError as error:
             # One picture may have upset the model: each gets a run of its own before it is given to people.
             if len(pictures) == 1:
                 logger.error("the model failed: %s", error)
                 return [ModelStatus.FAILED]
-            return [(await self._answers(predictor, [picture]))[0] for picture in pictures]
+            return [(await self._answers(predictor, [picture], deadline))[0] for picture in pictures]
 
     async def _shadows(
         self,
         shadow: Predictor | None,
         pictures: Sequence[tuple[UUID, Decoded]],
         answers: Sequence[Answer],
+        deadline: float,
     ) -> Sequence[ShadowFinding | None]:
         """What the model under trial would have said. It decides nothing, and its failure stops nothing."""
         if shadow is None:
             return [None] * len(pictures)
-        said = await self._answers(shadow, [picture for _, picture in pictures])
+        said = await self._answers(shadow, [picture for _, picture in pictures], deadline)
         return [_shadow_finding(shadow.model_version, theirs, ours) for theirs, ours in zip(said, answers, strict=True)]
 
     def _change_soon(self, rollout: Rollout) -> None:
@@ -139,8 +154,23 @@ class Judge:
             for change in changes:
                 logger.info("model %s: %s", change.order.version, change.outcome)
 
-    async def _in_model_thread(self, call: Callable[[ArgumentT], AnswerT], argument: ArgumentT) -> AnswerT:
-        return await asyncio.get_running_loop().run_in_executor(self._model_thread, call, argument)
+    async def _in_model_thread(
+        self, call: Callable[[ArgumentT], AnswerT], argument: ArgumentT, deadline: float
+    ) -> AnswerT:
+        work = self._lent.watch(self._model_thread.submit(call, argument))
+        left = deadline - time.monotonic()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(work), None if left == float("inf") else max(0.0, left))
+        except TimeoutError:
+            if work.running():
+                # That thread may never come back: the next batch shall not stand behind it.
+                self._model_thread.shutdown(wait=False)
+                self._model_thread = _model_thread()
+            raise
+
+
+def _model_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="model")
 
 
 def _shadow_finding(version: str, theirs: Answer, ours: Answer) -> ShadowFinding | None:

@@ -26,6 +26,7 @@ from streams.images.metadata import carries_metadata
 from streams.images.store import ImageStore
 from streams.runtime.records import InputProblem
 from streams.runtime.retry import Deadline, until_deadline
+from streams.threads import Lent
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Pictures:
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         self._fetching = ByteBudget(FETCH_BYTES)
         self._decoding = ByteBudget(DECODE_BYTES)
+        self._lent = Lent()
 
     def start(self) -> None:
         """Start a decoder in advance, so that no emergency waits for it."""
@@ -64,6 +66,10 @@ class Pictures:
         self._fetchers.shutdown(wait=False)
         self._decoders.close()
 
+    def longest_s(self) -> float:
+        """Seconds that the oldest read or write has been under way; far beyond the deadlines, its thread is lost."""
+        return self._lent.longest_s()
+
     async def see(self, references: Sequence[ImageReference], deadline: Deadline) -> list[Seen]:
         """The pixels of each reference, or what is wrong with it, by the deadline. What is referred to twice is fetched
         and decoded once."""
@@ -71,10 +77,11 @@ class Pictures:
         await asyncio.gather(*once.values())
         return [once[reference].result() for reference in references]
 
-    async def put(self, draw: Callable[[], bytes]) -> ImageReference:
-        """Draw a picture and store it. Raises ImageError, StoreUnavailableError."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._fetchers, lambda: self._store.put(draw()))
+    async def put(self, draw: Callable[[], bytes], within_s: float) -> ImageReference:
+        """Draw a picture and store it. Raises ImageError, StoreUnavailableError, TimeoutError."""
+        async with asyncio.timeout(within_s):
+            work = self._lent.watch(self._fetchers.submit(lambda: self._store.put(draw())))
+            return await asyncio.wrap_future(work)
 
     async def _see_one(self, reference: ImageReference, deadline: Deadline) -> Seen:
         try:
@@ -97,13 +104,14 @@ class Pictures:
         except StoreUnavailableError as error:
             return InputProblem(reason=error.code, detail="the image store did not answer in time")
         except TimeoutError:
+            metrics.TIMED_OUT.labels(self._stage, "fetch").inc()
             return InputProblem(reason=ProblemCode.DECODER_TIMEOUT.value, detail="not fetched and decoded in time")
 
     async def _fetch(
         self, reference: ImageReference, held: Reservation, deadline: Deadline
     ) -> Decoded | tuple[bytes, Header]:
         return await until_deadline(
-            lambda: _result(self._fetchers.submit(partial(self._fetch_one, reference)), held),
+            lambda: _result(self._lent.watch(self._fetchers.submit(partial(self._fetch_one, reference))), held),
             StoreUnavailableError,
             deadline,
             stage=self._stage,

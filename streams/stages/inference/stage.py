@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = {Lane.EMERGENCY: 5.0, Lane.ROUTINE: 30.0}
 #: A lone emergency must not wait for company; routine pictures are cheaper by the batch.
 MAX_BATCH = {Lane.EMERGENCY: 8, Lane.ROUTINE: 32}
+#: A heat map explains; nobody waits long for one that cannot be stored.
+HEAT_MAP_S = {Lane.EMERGENCY: 1.0, Lane.ROUTINE: 10.0}
 WITHIN_S = {Lane.EMERGENCY: 0.01, Lane.ROUTINE: 0.05}
 
 
@@ -71,6 +73,10 @@ class InferenceStage(StatelessStage[CaseEvent]):
         self._pictures.start()
         await self._judge.start()
 
+    def longest_s(self) -> float:
+        """Seconds that the oldest call to the store or a model has been under way."""
+        return max(self._pictures.longest_s(), self._judge.longest_s())
+
     async def stop(self) -> None:
         """Let the threads end, and the processes that decode."""
         self._pictures.close()
@@ -86,7 +92,9 @@ class InferenceStage(StatelessStage[CaseEvent]):
         seen = await self._see_all(records)
         results = {at: Result(problem=said) for at, said in enumerate(seen) if isinstance(said, InputProblem)}
         pictures = {at: said for at, said in enumerate(seen) if isinstance(said, Decoded)}
-        verdicts = await self._judge.judge([(records[at].event.case_id, picture) for at, picture in pictures.items()])
+        verdicts = await self._judge.judge(
+            [(records[at].event.case_id, picture) for at, picture in pictures.items()], self.patience_s
+        )
         heat_maps = await self._explain(list(pictures.values()), verdicts)
         for at, verdict, heat_map in zip(pictures, verdicts, heat_maps, strict=True):
             results[at] = self._result(records[at], verdict, heat_map, taken_up_at)
@@ -114,8 +122,8 @@ class InferenceStage(StatelessStage[CaseEvent]):
         if not isinstance(finding, Finding) or finding.heat is None or finding.region is None:
             return None
         try:
-            return await self._pictures.put(partial(overlay, picture, finding.heat))
-        except (ImageError, StoreUnavailableError) as error:
+            return await self._pictures.put(partial(overlay, picture, finding.heat), HEAT_MAP_S[self.lane])
+        except (ImageError, StoreUnavailableError, TimeoutError) as error:
             # An explanation is worth having, not worth waiting for: the case goes on without it.
             logger.warning("no heat map: %s", type(error).__name__)
             return None
