@@ -45,6 +45,9 @@ class HungModel:
     def __init__(self, inner: Bench) -> None:
         self.inner, self.calls, self.let_go = inner.oracle, 0, threading.Event()
 
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
     def judge(self, pictures: Sequence[Decoded]) -> Sequence[Finding]:
         self.calls += 1
         if self.calls == 1:
