@@ -92,16 +92,18 @@ class JavaProgram:
                 self._forget_unused(path.parent)
 
     def _forget_unused(self, folder: Path) -> None:
-        # Every checkout has its own Java and so its own cache, of 70 or 100 MB.
+        # Every build of Java and every class path has its own cache, of 70 or 100 MB.
         newest_first = sorted(folder.glob(f"{self.name}-*.aot"), key=lambda path: path.stat().st_mtime, reverse=True)
         for unused in newest_first[KEPT_CACHES:]:
             unused.unlink(missing_ok=True)
             unused.with_suffix(".lock").unlink(missing_ok=True)
 
     def _aot_path(self) -> Path:
-        modules = java().parent.parent / "lib" / "modules"
-        status = modules.stat()
-        identity = (str(modules), status.st_size, status.st_mtime_ns, OPTIONS, self.max_heap_mib, self.load)
+        # Of the same build, wherever it lies: every checkout has a copy, and by its path each would train for itself.
+        home = java().parent.parent
+        build = (home / "release").read_text(encoding="utf-8")
+        sizes = [(home / "lib" / name).stat().st_size for name in ("modules", "server/libjvm.so")]
+        identity = (build, sizes, OPTIONS, self.max_heap_mib, self.load)
         return plain(cache_dir()) / "aot" / f"{self.name}-{sha256(repr(identity).encode()).hexdigest()[:12]}.aot"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.embedded import jvm
 from ops.embedded.errors import EmbeddedError
 from ops.embedded.jvm import KEPT_CACHES, JavaProgram, environment, plain
 
@@ -44,6 +45,22 @@ def test_a_failed_training_only_costs_speed(cache: Path) -> None:
 
 def test_another_heap_needs_another_cache() -> None:
     assert program(64).aot_options(train) != program(128).aot_options(train)
+
+
+def test_two_checkouts_with_the_same_java_share_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def checkout(name: str, release: str) -> None:
+        home = tmp_path / name
+        (home / "lib" / "server").mkdir(parents=True)
+        for file, text in (("release", release), ("lib/modules", "modules"), ("lib/server/libjvm.so", "jvm")):
+            (home / file).write_text(text)
+        monkeypatch.setattr(jvm, "java", lambda: home / "bin" / "java")
+
+    checkout("first", "25.0.2")
+    first = program().aot_options(train)
+    checkout("second", "25.0.2")
+    assert first == program().aot_options(fail)
+    checkout("third", "25.0.3")
+    assert program().aot_options(train) != first
 
 
 def test_only_the_caches_used_last_are_kept(cache: Path) -> None:
