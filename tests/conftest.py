@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -16,6 +15,8 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ops.embedded import EmbeddedError
+from tests.programs import need
+from tests.scheduling import SUITES, FileScheduling, place
 from tests.services import KafkaService, RegistryService, kafka_service, registry_service
 
 # A developer may have a `vigia up` running: tests neither find it nor are found in its place. Each process of
@@ -25,22 +26,27 @@ atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 os.environ.pop("VIGIA_RUN_DIR", None)
 
 ServiceT = TypeVar("ServiceT")
-#: Quick and telling tests first, those that kill things last.
-SUITES = ("unit", "integration", "chaos")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run unit, integration and chaos tests in this order, marked by the folder they live in."""
-    here = Path(__file__).parent
-
-    def suite(item: pytest.Item) -> int:
-        parts = item.path.relative_to(here).parts if item.path.is_relative_to(here) else ()
-        return SUITES.index(parts[0]) if parts and parts[0] in SUITES else 0
-
     for item in items:
-        if suite(item) > 0:
-            item.add_marker(SUITES[suite(item)])
-    items.sort(key=suite)
+        suite = SUITES[place(item.nodeid)[0]]
+        if suite != "unit":
+            item.add_marker(suite)
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture is made, ask whether the programs that the test needs are there."""
+    for mark in item.iter_markers("needs"):
+        need(*mark.args)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
+    """With `-n`, files are what is handed out, whatever `--dist` says."""
+    return FileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,43 @@
-"""Programs that tests start: ours, which no signal reaches too early."""
+"""Programs that tests start: ours, which no signal reaches too early, and others, where they are installed."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import IO
 
+import pytest
+
 from ops.system import stopping
 
 #: The command line of our own program, from this checkout whatever the working directory is.
 VIGIA = (sys.executable, "-P", "-m", "ops")
+#: Debian packages of the programs that a test may need.
+PACKAGES = {
+    "promtool": "prometheus",
+    "prometheus": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "redis-server": "redis-server",
+    "node": "nodejs",
+    "npm": "npm",
+    "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
+    "mvn": "maven",
+}
+
+
+def need(*programs: str) -> None:
+    """Skip where a program is not installed; in CI that is a failure."""
+    for program in programs:
+        if shutil.which(program) is None:
+            message = f"{program} is not installed (apt install {PACKAGES[program]})"
+            if os.environ.get("CI", "").lower() == "true":
+                pytest.fail(message)
+            pytest.skip(message)
 
 
 def start_vigia(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,9 +51,8 @@ def test_a_rival_on_kafka_finishes_a_backlog(name: str, system: System, stored: 
     assert len(measured.cpu_s_per_1000) == 1 + len(rivals.FLOW)
 
 
+@pytest.mark.needs("redis-server")
 def test_celery_finishes_a_backlog_and_answers_emergencies(system: System, stored: Stored, tmp_path: Path) -> None:
-    if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server on this machine (Debian: apt-get install redis-server)")
     server, url = redis_server(tmp_path)
     server.start()
     try:

@@ -18,10 +18,13 @@ pytest.importorskip("grafana_foundation_sdk")
 
 from inference.synthetic.generator import picture
 from ops.dashboards.generate import DASHBOARDS, expressions
-from ops.monitoring.server import PrometheusMissingError, PrometheusServer
+from ops.monitoring.server import PrometheusServer
 from ops.system.system import System
 from streams.client import CaseProducer
 from tests.programs import start_vigia
+
+#: Asked first: without it, no pipeline is started.
+pytestmark = pytest.mark.needs("prometheus")
 
 #: Of things that need not happen: nothing was away, nobody answered, no picture was declined, no shadow model runs.
 MAY_BE_EMPTY = (
@@ -39,10 +42,7 @@ WITHIN_S = 150.0
 @pytest.fixture(scope="module")
 def prometheus(pipeline: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[object]]]:
     """Yields a query function."""
-    try:
-        server = PrometheusServer(tmp_path_factory.mktemp("prometheus"), pipeline.targets_dir)
-    except PrometheusMissingError as error:
-        pytest.skip(str(error))
+    server = PrometheusServer(tmp_path_factory.mktemp("prometheus"), pipeline.targets_dir)
     server.start()
 
     def query(expr: str) -> list[object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,9 +18,6 @@ RULES = list(rules())
 TESTS = set(rule_tests())
 KNOWN = known_names()
 ALERTS = [rule for rule in RULES if rule.alert]
-promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is not installed (apt install prometheus)"
-)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
@@ -47,14 +43,14 @@ def test_a_rule_asks_for_metrics_that_exist(rule) -> None:
     assert metric_names(rule.expr) <= KNOWN
 
 
-@promtool
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize("file", sorted((HERE / "tests").glob("*.yml")), ids=lambda file: file.stem)
 def test_promtool_agrees(file: Path) -> None:
     done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@promtool
+@pytest.mark.needs("promtool")
 def test_the_configuration_is_valid() -> None:
     done = subprocess.run(
         ["promtool", "check", "config", str(HERE / "prometheus.yml")], capture_output=True, text=True, check=False
@@ -62,9 +58,7 @@ def test_the_configuration_is_valid() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(
-    shutil.which("amtool") is None, reason="amtool is not installed (apt install prometheus-alertmanager)"
-)
+@pytest.mark.needs("amtool")
 def test_the_routing_is_valid_and_pages_reach_the_night() -> None:
     config = str(HERE / "alertmanager.yml")
     assert subprocess.run(["amtool", "check-config", config], capture_output=True, check=False).returncode == 0

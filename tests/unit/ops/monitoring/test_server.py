@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def test_only_addresses_and_paths_differ_from_the_committed_configuration(tmp_pa
     assert local["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == []
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (apt install prometheus)")
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_it_together_with_the_targets_we_write(tmp_path: Path) -> None:
     write_target(tmp_path / "lag.json", "127.0.0.1:9308", {"job": "vigia-lag-exporter"})
     config = tmp_path / "prometheus.yml"
