@@ -95,12 +95,12 @@ def followed(title: str, folder: Path) -> Path:
     return root
 
 
-def run(root: Path, *command: str) -> str:
+def run(root: Path, *command: str, within_s: float = 240) -> str:
     """What a Python program writes that runs on the copy; fails with its errors."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
     env["PYTHONPATH"] = str(root)
     done = subprocess.run(
-        [sys.executable, *command], cwd=root, env=env, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, *command], cwd=root, env=env, capture_output=True, text=True, timeout=within_s, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
