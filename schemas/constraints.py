@@ -105,6 +105,12 @@ Probability = Annotated[float, Range(0.0, 1.0)]
 Code = Annotated[str, Length(1, 200)]
 #: A pseudonym, never the code itself: patient codes are shorter than 32 characters, HMAC-SHA-256 tokens are not.
 Token = Annotated[str, Pattern(r"[A-Za-z0-9_.:-]{32,160}", "must be an opaque token of 32 to 160 characters")]
+#: What stands for a patient: `vpt1-`, the id of the key, and the HMAC (`streams.client.tokens`). A name, a code, or
+#: anything else that a hurried feeder puts there is refused.
+PatientToken = Annotated[
+    str,
+    Pattern(r"vpt1-[0-9a-f]{8}-[0-9a-f]{64}", "must be an opaque token of the client library (vpt1-…), never a code"),
+]
 Sha256 = Annotated[str, Pattern(r"[0-9a-f]{64}", "must be 64 lower-case hexadecimal digits")]
 Uri = Annotated[str, Pattern(r"[a-z][a-z0-9+.-]*://\S{1,2000}", "must be an absolute URI")]
 MediaType = Annotated[str, Pattern(r"[a-z]+/[a-z0-9.+-]{1,100}", "must be a media type such as image/jpeg")]

@@ -1,6 +1,7 @@
 """Where things are and how big they are: read once from the environment, handed down as one value.
 
-No secret has a default: the token key comes from `VIGIA_TOKEN_KEY` or the file named by `VIGIA_TOKEN_KEY_FILE`.
+No secret has a default: the token key comes from `VIGIA_TOKEN_KEY` or the file named by `VIGIA_TOKEN_KEY_FILE`, the
+canary's key from `VIGIA_CANARY_KEY` or `VIGIA_CANARY_KEY_FILE`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Settings:
     notify_file: Path | None = None
     #: Key of the HMAC that turns patient codes into tokens; None where the process needs none.
     token_key: bytes | None = field(default=None, repr=False)
+    #: Key of the proof that a synthetic case is the canary's; None: no synthetic case is believed.
+    canary_key: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -62,7 +65,8 @@ class Settings:
             policy_file=_path(env, "VIGIA_POLICY_FILE"),
             notify_file=_path(env, "VIGIA_NOTIFY_FILE"),
             heat_maps=_switch(env, "VIGIA_HEAT_MAPS", default=True),
-            token_key=_token_key(env),
+            token_key=_key(env, "VIGIA_TOKEN_KEY", "token"),
+            canary_key=_key(env, "VIGIA_CANARY_KEY", "canary's"),
         )
 
 
@@ -100,18 +104,18 @@ def _path(env: Mapping[str, str], name: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _token_key(env: Mapping[str, str]) -> bytes | None:
-    if env.get("VIGIA_TOKEN_KEY"):
-        key = env["VIGIA_TOKEN_KEY"].encode()
-    elif env.get("VIGIA_TOKEN_KEY_FILE"):
-        path = Path(env["VIGIA_TOKEN_KEY_FILE"])
+def _key(env: Mapping[str, str], name: str, whose: str) -> bytes | None:
+    if env.get(name):
+        key = env[name].encode()
+    elif env.get(f"{name}_FILE"):
+        path = Path(env[f"{name}_FILE"])
         try:
             key = path.read_bytes().strip()
         except OSError as error:
-            raise SettingsError(f"VIGIA_TOKEN_KEY_FILE cannot be read: {error.strerror}") from None
+            raise SettingsError(f"{name}_FILE cannot be read: {error.strerror}") from None
     else:
         return None
     # Below 32 bytes the key, not the hash, would be the weak part of HMAC-SHA-256 (RFC 2104, section 3).
     if len(key) < 32:
-        raise SettingsError("the token key must have at least 32 bytes (make one with: openssl rand -hex 32)")
+        raise SettingsError(f"the {whose} key must have at least 32 bytes (make one with: openssl rand -hex 32)")
     return key

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -24,6 +25,10 @@ from tests.services import KafkaService, RegistryService, kafka_service, registr
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="vigia-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 os.environ.pop("VIGIA_RUN_DIR", None)
+
+# How fast examples are drawn says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile("vigia", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("vigia")
 
 ServiceT = TypeVar("ServiceT")
 

@@ -52,7 +52,7 @@ def new_case(reference: ImageReference, lane: Lane) -> CaseEvent:
         lane=lane,
         captured_at=now,
         published_at=now,
-        patient_token="b" * 64,
+        patient_token="vpt1-00000000-" + "b" * 64,
         image=reference,
         context=PatientContext(age=80, diabetes=True),
         producer="vigia-bench",

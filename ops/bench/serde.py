@@ -22,6 +22,7 @@ from schemas.record import Record
 _AT = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
 _ID = uuid5(NAMESPACE, "benchmark")
 _HASH = "ab" * 32
+_TOKEN = "vpt1-00000000-" + "a" * 64
 
 
 def sample_events() -> tuple[Record, ...]:
@@ -62,17 +63,17 @@ def sample_events() -> tuple[Record, ...]:
         reasons=("stage_3",),
     )
     case = events.CaseEvent(
-        event_id=_ID, case_id=_ID, lane=events.Lane.EMERGENCY, captured_at=_AT, published_at=_AT, patient_token=_HASH,
+        event_id=_ID, case_id=_ID, lane=events.Lane.EMERGENCY, captured_at=_AT, published_at=_AT, patient_token=_TOKEN,
         image=image, context=context, producer="ward-tablet",
     )  # fmt: skip
     inference = events.InferenceEvent(
         event_id=_ID, case_id=_ID, source_event_id=_ID, lane=events.Lane.EMERGENCY, captured_at=_AT, published_at=_AT,
-        taken_up_at=_AT, inferred_at=_AT, patient_token=_HASH, image=image, context=context, findings=(finding,),
+        taken_up_at=_AT, inferred_at=_AT, patient_token=_TOKEN, image=image, context=context, findings=(finding,),
         model_version="1.0.0", model_status=events.ModelStatus.JUDGED,
     )  # fmt: skip
     grading = events.GradingEvent(
         event_id=_ID, case_id=_ID, source_event_id=_ID, kind=events.GradingKind.DECISION, lane=events.Lane.EMERGENCY,
-        captured_at=_AT, published_at=_AT, graded_at=_AT, patient_token=_HASH, image=image,
+        captured_at=_AT, published_at=_AT, graded_at=_AT, patient_token=_TOKEN, image=image,
         severity=events.Severity.URGENT, stage=events.StageClass.STAGE_3, confidence=0.82, model_version="1.0.0",
         policy_version="1.0.0", policy_hash=_HASH, reasons=(reason,) * 3, recommendations=(text,) * 3,
         warnings=(text,) * 2, contraindications=(text,), notifications=(text,), escalations=(request,) * 2,
@@ -83,7 +84,7 @@ def sample_events() -> tuple[Record, ...]:
         level=0, role="nurse_specialist", roles=("medical_team",), channels=("#equipo-medico",),
         review_priority=events.ReviewPriority.URGENT, severity=events.Severity.URGENT, stage=events.StageClass.STAGE_3,
         confidence=0.82, raised_at=_AT, respond_by=_AT, lane=events.Lane.EMERGENCY, captured_at=_AT, published_at=_AT,
-        patient_token=_HASH, image=image, model_version="1.0.0", policy_version="1.0.0", policy_hash=_HASH,
+        patient_token=_TOKEN, image=image, model_version="1.0.0", policy_version="1.0.0", policy_hash=_HASH,
         reasons=(reason,) * 3, recommendations=(text,) * 3, warnings=(text,) * 2, contraindications=(text,),
         follow_up_s=86_400, disclaimer=text,
     )  # fmt: skip

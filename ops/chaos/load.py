@@ -118,7 +118,7 @@ class Load:
             lane=lane,
             captured_at=now,
             published_at=now,
-            patient_token=None if rng.random() < 0.05 else f"{rng.getrandbits(256):064x}",
+            patient_token=None if rng.random() < 0.05 else f"vpt1-00000000-{rng.getrandbits(256):064x}",
             image=rng.choice(self.pictures),
             context=PatientContext(
                 age=rng.randrange(18, 100),

@@ -11,14 +11,21 @@ LIMITS: Mapping[str, str] = {"mem_limit": "1g", "cpus": "1", "cpu_shares": "2048
 
 #: Heat maps are written beside the pictures.
 _PICTURES = 'volumes: ["images:/data/images"]'
+#: By which a synthetic case is known to be the canary's.
+_CANARY_KEY = (
+    "environment:",
+    "  <<: *environment",
+    "  VIGIA_CANARY_KEY_FILE: /run/secrets/canary_key",
+    "secrets: [canary_key]",
+)
 #: Stage → comment before its service, lines of its own, and limits other than the usual ones.
 OWN: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]] = {
     "inference-emergency": (
         ("The emergency lane: its own process, and more of the processors when they are short.",),
-        ("# Heat maps are written beside the pictures.", _PICTURES),
+        ("# Heat maps are written beside the pictures.", _PICTURES, *_CANARY_KEY),
         {"cpus": "2", "cpu_shares": "4096"},
     ),
-    "inference-routine": ((), (_PICTURES,), {"cpus": "2", "cpu_shares": "256"}),
+    "inference-routine": ((), (_PICTURES, *_CANARY_KEY), {"cpus": "2", "cpu_shares": "256"}),
     "notification": (
         (
             "Started by `--profile notification`, once ops/compose/secrets/notify_targets holds the targets of each",

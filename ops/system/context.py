@@ -46,8 +46,9 @@ def load_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     named = env.get("VIGIA_BOOTSTRAP_SERVERS")
     if named and named != run_file.get("VIGIA_BOOTSTRAP_SERVERS"):
         return dict(env)
-    if env.get("VIGIA_TOKEN_KEY"):
-        run_file.pop("VIGIA_TOKEN_KEY_FILE", None)
+    for key in ("VIGIA_TOKEN_KEY", "VIGIA_CANARY_KEY"):
+        if env.get(key):
+            run_file.pop(f"{key}_FILE", None)
     return {**run_file, **{name: value for name, value in env.items() if value or name not in run_file}}
 
 

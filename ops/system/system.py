@@ -40,6 +40,7 @@ DESCRIBING = (
     "VIGIA_POLICY_FILE",
     "VIGIA_HEAT_MAPS",
     "VIGIA_TOKEN_KEY_FILE",
+    "VIGIA_CANARY_KEY_FILE",
 )
 
 
@@ -172,7 +173,9 @@ class System:
             "VIGIA_RUN_DIR": str(self.run_dir),
         }
         if not self._env.get("VIGIA_TOKEN_KEY") and "VIGIA_TOKEN_KEY_FILE" not in described:
-            described["VIGIA_TOKEN_KEY_FILE"] = str(token_key_file(self.run_dir))
+            described["VIGIA_TOKEN_KEY_FILE"] = str(key_file(self.run_dir, "token.key"))
+        if not self._env.get("VIGIA_CANARY_KEY") and "VIGIA_CANARY_KEY_FILE" not in described:
+            described["VIGIA_CANARY_KEY_FILE"] = str(key_file(self.run_dir, "canary.key"))
         return described
 
     def _apply_topics(self) -> None:
@@ -228,14 +231,14 @@ class System:
         )
 
 
-def token_key_file(run_dir: Path) -> Path:
-    """The file with the run folder's own token key, created on first use, readable by its owner only.
+def key_file(run_dir: Path, name: str) -> Path:
+    """The file with a key of the run folder's own, created on first use, readable by its owner only.
 
-    It is never replaced: with another key the same patient would get another token.
+    It is never replaced: with another token key the same patient would get another token.
     """
-    path = run_dir / "token.key"
+    path = run_dir / name
     if not path.exists():
-        staging = run_dir / ".token.key"
+        staging = run_dir / f".{name}"
         staging.unlink(missing_ok=True)
         with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{secrets.token_hex(32)}\n")

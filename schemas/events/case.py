@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import LONG_MAX, Code, Known, MediaType, Range, Sha256, Token, Uri
+from schemas.canary import PRODUCER
+from schemas.constraints import LONG_MAX, Code, Known, MediaType, PatientToken, Range, Sha256, Uri
+from schemas.errors import InvalidEventError
 from schemas.events.codes import Lane
 from schemas.events.context import PatientContext
 from schemas.record import Record, record
@@ -31,8 +33,20 @@ class CaseEvent(Record):
     lane: Annotated[Lane, Known()]
     captured_at: datetime
     published_at: datetime
-    patient_token: Token | None = None
+    patient_token: PatientToken | None = None
     image: ImageReference
     context: PatientContext
     producer: Code
     synthetic: bool = False
+    proof: Sha256 | None = None
+
+    def _check_together(self) -> None:
+        if self.synthetic and (
+            self.patient_token is not None or self.proof is None or self.producer != PRODUCER or self.context != _NOBODY
+        ):
+            # A synthetic case asks nobody; of a real patient it would be an alarm that is silenced.
+            problem = "is for the canary alone: with its proof, and without a patient's token or context"
+            raise InvalidEventError("synthetic", problem, "CaseEvent")
+
+
+_NOBODY = PatientContext()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Known, Probability, Range, Seconds, Sha256, Token
+from schemas.constraints import Code, Known, PatientToken, Probability, Range, Seconds, Sha256, Token
 from schemas.events.case import ImageReference
 from schemas.events.codes import AcknowledgementAction, EscalationType, Lane, ReviewPriority, Severity, StageClass
 from schemas.events.grading import ProtocolReference, Reason, Text
@@ -35,7 +35,7 @@ class EscalationEvent(Record):
     lane: Annotated[Lane, Known()]
     captured_at: datetime
     published_at: datetime
-    patient_token: Token | None = None
+    patient_token: PatientToken | None = None
     image: ImageReference | None = None
     model_version: Code | None = None
     policy_version: Code

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Known, Length, Probability, Seconds, Sha256, Token
+from schemas.constraints import Code, Known, Length, PatientToken, Probability, Seconds, Sha256
 from schemas.events.case import ImageReference
 from schemas.events.codes import EscalationType, GradingKind, Lane, ReviewPriority, Severity, StageClass
 from schemas.record import Record, record
@@ -69,7 +69,7 @@ class GradingEvent(Record):
     captured_at: datetime
     published_at: datetime
     graded_at: datetime
-    patient_token: Token | None = None
+    patient_token: PatientToken | None = None
     image: ImageReference | None = None
     severity: Annotated[Severity, Known()]
     stage: StageClass | None = None

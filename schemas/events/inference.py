@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Finite, Known, Probability, Token
+from schemas.constraints import Code, Finite, Known, PatientToken, Probability
 from schemas.errors import InvalidEventError
 from schemas.events.case import ImageReference
 from schemas.events.codes import Lane, ModelStatus, StageClass
@@ -63,7 +63,7 @@ class InferenceEvent(Record):
     published_at: datetime
     taken_up_at: datetime
     inferred_at: datetime
-    patient_token: Token | None = None
+    patient_token: PatientToken | None = None
     image: ImageReference
     context: PatientContext
     findings: tuple[Finding, ...] = ()

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from schemas import ids
+from schemas.canary import canary_proof
 from schemas.events import CaseEvent, Lane, PatientContext
 from streams.client.errors import InvalidCaseError
 from streams.client.tokens import Tokeniser
@@ -56,6 +58,7 @@ class CaseBuilder:
         """`name` is that of the publishing system. Raises TokenKeyMissingError where no key is configured."""
         self._tokens = Tokeniser.from_settings(settings)
         self._images = ImageStore.from_settings(settings)
+        self._canary_key = settings.canary_key
         self._name = name
 
     def build(self, case: NewCase) -> CaseEvent:
@@ -82,7 +85,13 @@ class CaseBuilder:
             context=context,
             producer=self._name,
             synthetic=case.synthetic,
+            proof=self._proof(case_id) if case.synthetic else None,
         )
+
+    def _proof(self, case_id: UUID) -> str:
+        if self._canary_key is None:
+            raise InvalidCaseError("synthetic: for the canary alone, which has VIGIA_CANARY_KEY_FILE")
+        return canary_proof(self._canary_key, case_id)
 
 
 def lane_of(case: NewCase) -> Lane:

@@ -295,7 +295,7 @@ def case_event(producer: str = "test", case_id: UUID | None = None, lane: Lane =
         lane=lane,
         captured_at=now,
         published_at=now,
-        patient_token="t" * 40,
+        patient_token="vpt1-00000000-" + "d" * 64,
         image=ImageReference(uri="file:///pictures/a", sha256="0" * 64, size_bytes=1, media_type="image/jpeg"),
         context=PatientContext(age=80, diabetes=True),
         producer=producer,

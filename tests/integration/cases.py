@@ -42,7 +42,7 @@ class Publisher:
             lane=lane,
             captured_at=now,
             published_at=now,
-            patient_token="a" * 64,
+            patient_token="vpt1-00000000-" + "a" * 64,
             image=image,
             context=PatientContext(age=85, diabetes=True),
             producer="test",

@@ -65,6 +65,9 @@ class Quarantine:
         written_at = plausible_time(raw.timestamp_ms, now)
         of_case = carried_where_known(event, {"lane": lane, "captured_at": written_at, "published_at": written_at})
         of_case.setdefault("case_id", case_id_of(raw))
+        if problem.reason == "invalid_event":
+            # Not believed to be the canary's: people are asked.
+            of_case["synthetic"] = False
         decision = decide_problem(
             self._policy,
             CLINICAL.get(problem.reason, Problem.IMAGE_UNUSABLE),

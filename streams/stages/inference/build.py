@@ -34,6 +34,7 @@ def build(settings: Settings, serde: Serde, declared: StageDeclaration) -> AnySt
         judge,
         Quarantine(load_policy(settings.policy_file)),
         heat_maps=settings.heat_maps,
+        canary_key=settings.canary_key,
     )
 
 

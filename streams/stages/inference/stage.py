@@ -18,6 +18,7 @@ from inference.decode import Decoded
 from inference.explain import overlay
 from inference.findings import Finding
 from schemas import ids
+from schemas.canary import is_canary
 from schemas.envelope.audit import audit_attributes
 from schemas.envelope.raw import RawRecord
 from schemas.events import CaseEvent, ImageReference, Lane, PipelineStage
@@ -45,6 +46,9 @@ HEAT_MAP_S = {Lane.EMERGENCY: 1.0, Lane.ROUTINE: 10.0}
 WITHIN_S = {Lane.EMERGENCY: 0.01, Lane.ROUTINE: 0.05}
 
 
+#: A synthetic case asks nobody: it is believed of the canary only.
+FORGED = InputProblem(reason="invalid_event", detail="a synthetic case without the canary's proof")
+
 CaseInput = Input[CaseEvent, NoState]
 
 
@@ -55,7 +59,14 @@ class InferenceStage(StatelessStage[CaseEvent]):
     deduplicates = True
 
     def __init__(
-        self, lane: Lane, store: ImageStore, judge: Judge, quarantine: Quarantine, *, heat_maps: bool = True
+        self,
+        lane: Lane,
+        store: ImageStore,
+        judge: Judge,
+        quarantine: Quarantine,
+        *,
+        heat_maps: bool = True,
+        canary_key: bytes | None = None,
     ) -> None:
         self.lane = lane
         self.name = f"inference-{lane.value}"
@@ -67,6 +78,7 @@ class InferenceStage(StatelessStage[CaseEvent]):
         self._judge = judge
         self._quarantine = quarantine
         self._heat_maps = heat_maps
+        self._canary_key = canary_key
 
     async def start(self) -> None:
         """Load the models and warm them up. Without a valid one the stage still runs: its cases go to people."""
@@ -89,7 +101,10 @@ class InferenceStage(StatelessStage[CaseEvent]):
     async def handle_batch(self, records: Sequence[CaseInput]) -> Sequence[Result]:
         """Results for a batch of cases: fetched side by side, judged together."""
         taken_up_at = datetime.now(UTC)
-        seen = await self._see_all(records)
+        seen = [
+            FORGED if self._forged(record.event) else said
+            for record, said in zip(records, await self._see_all(records), strict=True)
+        ]
         results = {at: Result(problem=said) for at, said in enumerate(seen) if isinstance(said, InputProblem)}
         pictures = {at: said for at, said in enumerate(seen) if isinstance(said, Decoded)}
         verdicts = await self._judge.judge(
@@ -99,6 +114,9 @@ class InferenceStage(StatelessStage[CaseEvent]):
         for at, verdict, heat_map in zip(pictures, verdicts, heat_maps, strict=True):
             results[at] = self._result(records[at], verdict, heat_map, taken_up_at)
         return self._with_changes([results[at] for at in range(len(records))])
+
+    def _forged(self, case: CaseEvent) -> bool:
+        return case.synthetic and not is_canary(self._canary_key, case.case_id, case.proof)
 
     async def _see_all(self, records: Sequence[CaseInput]) -> Sequence[Seen]:
         started = time.perf_counter()

@@ -112,6 +112,11 @@ def test_secrets_come_from_files_and_only_to_those_who_need_them() -> None:
         "canary",
         "vigia",
     }
+    assert {name for name, service in SERVICES.items() if "canary_key" in service.get("secrets", ())} == {
+        "canary",
+        "inference-emergency",
+        "inference-routine",
+    }
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
             if re.search("PASSWORD|KEY|SECRET|TOKEN", variable):

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from schemas.canary import PRODUCER
 from schemas.constraints import Finite, Known, Length, Pattern, Range
-from schemas.events import Finding, InferenceEvent, ModelStatus
+from schemas.events import CaseEvent, Finding, InferenceEvent, ModelStatus, PatientContext
 from schemas.plans import FieldPlan
 from schemas.record import Record
 
@@ -23,10 +24,17 @@ def events(record: type[R]) -> st.SearchStrategy[R]:
     """Any valid instance of `record`."""
     fields = {name: values(plan) for name, plan in record.__avro__.fields.items()}
     if record is InferenceEvent:
-        # A judged case has findings: the one rule that spans fields.
+        # A judged case has findings.
         judged = st.builds(record, **fields | {"findings": st.tuples(events(Finding))})
         others = st.sampled_from([s for s in ModelStatus if s not in (ModelStatus.UNKNOWN, ModelStatus.JUDGED)])
         return judged | st.builds(record, **fields | {"model_status": others})
+    if record is CaseEvent:
+        # A synthetic case is nobody's, and carries the canary's proof.
+        canary = {"synthetic": st.just(True), "producer": st.just(PRODUCER), "patient_token": st.none()}
+        proof = {"context": st.just(PatientContext()), "proof": values(record.__avro__.fields["proof"]).filter(bool)}
+        return st.builds(record, **fields | {"synthetic": st.just(False)}) | st.builds(
+            record, **fields | canary | proof
+        )
     return st.builds(record, **fields)
 
 

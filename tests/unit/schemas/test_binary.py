@@ -128,7 +128,7 @@ def test_bytes_left_over_are_undecodable() -> None:
         (("case_id",), "no uuid", "CaseEvent.case_id must be a UUID"),
         (("captured_at",), 2**62, "CaseEvent.captured_at must be a time within the years 1 to 9999"),
         (("lane",), "unknown", "CaseEvent.lane must be a symbol that this version knows"),
-        (("patient_token",), "CD-2025-001", "CaseEvent.patient_token must be an opaque token"),
+        (("patient_token",), "CD-2025-001", "CaseEvent.patient_token must be an opaque token of the client library"),
         (("context", "age"), 400, "PatientContext.age must lie in 0 to 120"),
         (("context", "albumin_g_dl"), float("nan"), "PatientContext.albumin_g_dl must lie in 0.0 to 10.0"),
         (("image", "sha256"), "0", "ImageReference.sha256 must be 64 lower-case hexadecimal digits"),

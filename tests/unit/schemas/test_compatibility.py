@@ -226,7 +226,7 @@ EDITS: list[tuple[str, Edit, str]] = [
     ),
     (
         "CaseEvent",
-        lambda s: s["fields"][-1].update(default="no"),
+        lambda s: next(f for f in s["fields"] if f["name"] == "synthetic").update(default="no"),
         "CaseEvent: invalid: Default value <no> must match schema type: boolean",
     ),
 ]

@@ -81,7 +81,7 @@ def test_any_output_that_is_altered_is_wrong_and_its_audit_does_not_match(at: in
     record = SOUND.seen[at]
     event = record.event
     altered = (
-        replace(event, patient_token="d" * 64)
+        replace(event, patient_token="vpt1-00000000-" + "d" * 64)
         if record.topic == topics.INFERENCES
         else replace(event, severity=Severity.ATTENTION, follow_up_s=77)
     )

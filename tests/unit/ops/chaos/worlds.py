@@ -88,7 +88,7 @@ class World:
             lane=lane,
             captured_at=self.now,
             published_at=self.now,
-            patient_token="c" * 64,
+            patient_token="vpt1-00000000-" + "c" * 64,
             image=ImageReference(uri=f"file:///x/{PICTURE}", sha256=PICTURE, size_bytes=9, media_type="image/jpeg"),
             context=PatientContext(age=70 + self._cases % 10, diabetes=True),
             producer="test",

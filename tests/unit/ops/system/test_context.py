@@ -18,7 +18,7 @@ from ops.system.context import (
     running_system,
     write_run_file,
 )
-from ops.system.system import token_key_file
+from ops.system.system import key_file
 from streams.settings import SettingsError
 
 TOLD = {
@@ -37,7 +37,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 def run_dir(tmp_path: Path, env: dict[str, str]) -> Iterator[Path]:
     """The run folder of a system that is running."""
     with holding(tmp_path / "run", env):
-        write_run_file(tmp_path / "run", {**TOLD, "VIGIA_TOKEN_KEY_FILE": str(token_key_file(tmp_path / "run"))})
+        write_run_file(tmp_path / "run", {**TOLD, "VIGIA_TOKEN_KEY_FILE": str(key_file(tmp_path / "run", "token.key"))})
         yield tmp_path / "run"
 
 
@@ -104,11 +104,11 @@ def test_two_systems_do_not_share_a_folder(run_dir: Path, env: dict[str, str]) -
 
 
 def test_the_key_is_the_owners_alone_and_is_kept(tmp_path: Path) -> None:
-    path = token_key_file(tmp_path)
+    path = key_file(tmp_path, "token.key")
     key = path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
     assert len(key.strip()) >= 32
-    assert token_key_file(tmp_path).read_bytes() == key
+    assert key_file(tmp_path, "token.key").read_bytes() == key
 
 
 def test_the_run_file_is_the_owners_alone(run_dir: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -15,8 +16,9 @@ import numpy as np
 
 from inference.decode import Decoded
 from inference.findings import CLASSES, Finding, ModelError
+from schemas.canary import canary_proof
 from schemas.envelope.raw import RawRecord
-from schemas.events import CaseEvent, ImageReference, Lane, ModelStatus, PatientContext
+from schemas.events import CaseEvent, GradingEvent, ImageReference, Lane, ModelStatus, PatientContext
 from streams import topics
 from streams.images.store import ImageStore
 from streams.runtime.records import Input, Result
@@ -25,6 +27,8 @@ from streams.serving.judge import Judge
 from streams.stages.grading.quarantine import Quarantine
 from streams.stages.inference.stage import CaseInput, InferenceStage
 from streams.stages.policy.file import load_policy
+
+CANARY_KEY = b"c" * 32
 
 
 class Oracle:
@@ -73,8 +77,12 @@ class Bench:
 
     def process(self, inputs: Sequence[CaseInput], load: Any = None) -> list[Result]:
         async def work() -> list[Result]:
-            stage = InferenceStage(
-                Lane.ROUTINE, self.store, Judge(load or (lambda _: self.oracle)), Quarantine(load_policy())
+            stage = self.stage = InferenceStage(
+                Lane.ROUTINE,
+                self.store,
+                Judge(load or (lambda _: self.oracle)),
+                Quarantine(load_policy()),
+                canary_key=CANARY_KEY,
             )
             await stage.start()
             results = list(await stage.handle_batch(inputs))
@@ -164,3 +172,22 @@ def test_the_same_case_and_model_give_the_same_id(tmp_path: Path) -> None:
     case = bench.case(judged(), 1)
     first, second = (inference_of(bench.process([case])[0]) for _ in range(2))
     assert first.event_id == second.event_id
+
+
+def test_a_synthetic_case_is_believed_of_the_canary_only_and_people_are_asked_about_any_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    plain = bench.case(judged("stage_4"), 1)
+
+    def synthetic(proof: str) -> CaseInput:
+        return replace(plain, event=replace(plain.event, synthetic=True, producer="canary", proof=proof))
+
+    true = synthetic(canary_proof(CANARY_KEY, plain.event.case_id))
+    forged = synthetic(canary_proof(b"d" * 32, plain.event.case_id))
+    believed, refused = bench.process([true, forged])
+    assert inference_of(believed).synthetic
+    assert refused.problem is not None
+    assert refused.problem.reason == "invalid_event"
+    (asked,) = bench.stage.on_problem(forged.raw, forged.event, refused.problem).outputs
+    assert isinstance(asked.event, GradingEvent)
+    assert asked.event.synthetic is False, "nobody would have been asked"
+    assert asked.event.escalations
