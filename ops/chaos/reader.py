@@ -9,6 +9,7 @@ from schemas.errors import ContractError
 from schemas.serde import Serde
 from streams import topics
 from streams.broker.cluster import Cluster, spans
+from streams.broker.headers import headers_of
 from streams.pipeline import STAGES
 from streams.settings import Settings
 
@@ -40,7 +41,7 @@ def read_all(settings: Settings, serde: Serde, progress: Callable[[int], None] =
                     timestamp_ms=message.timestamp()[1],
                     key=message.key(),
                     value=value,
-                    headers=dict(message.headers() or ()),
+                    headers={name: value or b"" for name, value in headers_of(message)},
                     event=event,
                 )
             )

@@ -15,13 +15,16 @@ from ops.system.context import load_settings
 from ops.terminal.plain import echo, echo_json
 from ops.views.audit import print_columns, topic_prefix
 from schemas.envelope.audit import sha256_hex
+from schemas.envelope.pointer import Pointer
 from schemas.errors import UndecodableError
 from schemas.registry import Registry
 from schemas.serde import Serde
 from streams import topics
 from streams.audit.decoding import FactReader
+from streams.dead_letters.originals import OriginalGoneError, Originals
 from streams.dead_letters.read import Address, Audited, DeadLetter, DeadLetters, Filter
 from streams.dead_letters.redrive import MAX_ATTEMPTS, REFUSED, Outcome, Rules, Status, redrive
+from streams.images.records import RecordStore
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -118,7 +121,8 @@ def show(address: Address, payload: bool, prefix: str) -> None:
     told["headers"] = [name for name, _ in letter.origin.headers] if letter.origin else []
     if payload:
         with Registry(settings.schema_registry_url) as registry:
-            told["payload"] = _payload(letter, registry)
+            whole = _whole(reader, letter, RecordStore.from_settings(settings))
+            told["payload"] = _payload(letter, whole, registry)
         echo("this output may hold patient context", err=True)
     echo_json(told, indent=2)
 
@@ -162,13 +166,21 @@ def redrive_letters(
     reader = DeadLetters(settings.bootstrap_servers, prefix=prefix)
     chosen = [reader.letter(address) for address in dict.fromkeys(addresses)] if addresses else reader.letters(wanted)
     serde = Serde(settings.schema_registry_url)
-    for outcome in redrive(reader, serde, chosen, rules):
+    for outcome in redrive(reader, serde, chosen, rules, RecordStore.from_settings(settings)):
         counted[outcome.status] += 1
         echo_json(_outcome_mapping(outcome)) if as_json else echo(_outcome_line(outcome))
     if not as_json:
         echo(", ".join(f"{count} {status.value}" for status, count in counted.items()) or "no dead letters")
     if any(counted[status] for status in REFUSED):
         raise click.exceptions.Exit(1)
+
+
+def _whole(reader: DeadLetters, letter: DeadLetter, store: RecordStore) -> bytes | None:
+    """The value of the original, also where the dead letter only points to it; of one that is gone, the pointer's."""
+    try:
+        return Originals(reader, store).of(letter).value
+    except OriginalGoneError:
+        return letter.value
 
 
 def _row(letter: DeadLetter, audited: Audited) -> tuple[str, ...]:
@@ -199,13 +211,17 @@ def _as_mapping(letter: DeadLetter, audited: Audited) -> dict[str, Any]:
         "case_id": None if letter.case_id is None else str(letter.case_id),
         "size_bytes": len(letter.value or b""),
         "sha256": sha256_hex(letter.value),
+        **({} if letter.pointer is None else {"points_to": _pointed(letter.pointer)}),
         "audited": audited.known,
         "redriven": audited.redriven,
     }
 
 
-def _payload(letter: DeadLetter, registry: Registry) -> dict[str, Any]:
-    value = letter.value
+def _pointed(pointer: Pointer) -> dict[str, Any]:
+    return {"size_bytes": pointer.size, "sha256": pointer.sha256, "stored": pointer.stored}
+
+
+def _payload(letter: DeadLetter, value: bytes | None, registry: Registry) -> dict[str, Any]:
     if value is None:
         return {"record": None, "event": None}
     try:

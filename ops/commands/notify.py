@@ -14,6 +14,7 @@ from ops.system import logs
 from ops.system.context import load_settings
 from schemas.serde import Serde
 from streams import topics
+from streams.images.records import RecordStore
 from streams.runtime.app import StageApp
 from streams.runtime.trial_child import serve_trials
 from streams.runtime.worker import leave, serve
@@ -43,6 +44,6 @@ def command(targets: Path, metrics_port: int, trial: bool) -> None:
     if trial:
         leave(serve_trials(stage, serde, settings.bootstrap_servers))
     trying = (sys.executable, "-P", "-m", "ops", "notify", "--targets", str(targets), "--trial")
-    app = StageApp(stage, serde, settings.bootstrap_servers, trial=trying)
+    app = StageApp(stage, serde, settings.bootstrap_servers, store=RecordStore.from_settings(settings), trial=trying)
     Endpoint("127.0.0.1", metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
     leave(serve(app))

@@ -15,6 +15,7 @@ from ops.system.context import load_settings
 from schemas.events import Lane
 from schemas.serde import Serde
 from streams import topics
+from streams.images.records import RecordStore
 from streams.pipeline import PACKAGES, StageDeclaration
 from streams.runtime.app import StageApp
 from streams.runtime.trial_child import serve_trials
@@ -56,7 +57,8 @@ def worker(
         logger.warning("%s", lost)
     if trial:
         leave(serve_trials(built, serde, settings.bootstrap_servers))
-    app = StageApp(built, serde, settings.bootstrap_servers, trial=trial_command(declared))
+    store = RecordStore.from_settings(settings)
+    app = StageApp(built, serde, settings.bootstrap_servers, store=store, trial=trial_command(declared))
     endpoint = Endpoint(metrics_host, metrics_port, health=app.pulse.healthy, ready=app.pulse.ready)
     logger.info("%s: metrics on http://%s/metrics", built.name, endpoint.address)
     if metrics_target is not None:

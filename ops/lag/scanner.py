@@ -15,6 +15,7 @@ from ops.lag.client import Partition, reading_consumer
 from ops.lag.index import PartitionIndex
 from ops.lag.positions import Bounds
 from ops.lag.thinning import thin_if_full
+from streams.broker.skipping import Skipper
 
 #: When the slowest group is this many offsets ahead of the count, counting starts anew there: what lies between is read
 #: by no group any more.
@@ -33,6 +34,7 @@ class Scanner:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._consumer: Consumer = reading_consumer(bootstrap_servers)
+        self._skipper = Skipper(self._consumer)
         self.indexes: dict[Partition, PartitionIndex] = {}
         #: Positions at which an index must stay exact.
         self.pins: Mapping[Partition, Set[int]] = {}
@@ -79,6 +81,8 @@ class Scanner:
         for message in messages:
             partition = (message.topic(), message.partition())
             error = message.error()
+            if self._skipper.skipped(message) is not None:
+                continue
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 # Retention was faster than the count, or the topic is gone: the next look at the broker decides where
                 # counting goes on.

@@ -26,6 +26,7 @@ from streams.audit.limits import Limits
 from streams.audit.report import Kind, Report
 from streams.audit.verifier import ChainVerifier
 from streams.broker.cluster import Cluster, spans
+from streams.broker.headers import headers_of
 from streams.broker.read import Place, Progress, Span, UnreadableError
 from streams.pipeline import ANSWERED_BY, COVERED, REMARKED_ONLY
 
@@ -166,7 +167,7 @@ class Auditor:
                 topic, key, value = self._name(message.topic()), message.key(), message.value()
                 at = (message.partition(), message.offset(), message.timestamp()[1])
                 if topic == topics.DEAD_LETTERS:
-                    raw = origin_of(key, value, dict(message.headers() or ()), at[2])
+                    raw = origin_of(key, value, dict(headers_of(message)), at[2])
                     fact = facts.dead_letter(*at, raw, value)
                 elif topic in REMARKED_ONLY:
                     yield facts.record(topic, *at, key, value)

@@ -35,7 +35,8 @@ class Links:
         node = fact.case_id + fact.output[:_SHORT]
         if root:
             if fact.stage == PipelineStage.QUARANTINE:
-                self._quarantined.add(fact.output)
+                # As it came, and as the pointer to it where it was too large: what follows hangs on one of the two.
+                self._quarantined.update({fact.input or fact.output, fact.output})
             self._reach(node)
         elif fact.input is not None and (parent := fact.case_id + fact.input[:_SHORT]) in self._reached:
             self._reach(node)

@@ -14,6 +14,7 @@ from schemas.errors import UndecodableError
 from schemas.writers import HEADER, Schemas, Writers, schema_id_of
 from streams import topics
 from streams.audit.facts import INTERNAL, INTO, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
+from streams.audit.limits import REDRIVEN
 from streams.pipeline import REMARKED_ONLY
 
 #: What a record says of its own origin, and its audit entry repeats; on a grading the severity too.
@@ -80,6 +81,7 @@ class FactReader:
                 _basis(datum, _severity(datum)),
                 hashlib.sha256(value).digest()[:8],
                 _origin(attributes),
+                _unread(datum),
                 _followers(datum),
                 key == f"{datum['case_id']}/{datum['stage']}/{datum['event_id']}".encode(),
             )
@@ -135,6 +137,15 @@ def _origin(attributes: Mapping[str, str]) -> str:
     """
     topic = attributes.get("topic", "")
     return "" if topic in INTO and attributes.get(READER) else topic
+
+
+def _unread(datum: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Where a record lies that nobody had read when it went to the dead letters, or was sent again from there."""
+    if datum["outcome"] == REDRIVEN and "unread" in datum["attributes"]:
+        return 0, 0
+    if datum["topic"] != topics.DEAD_LETTERS or datum["input_hash"] is not None:
+        return None
+    return int(datum["attributes"]["partition"]), int(datum["attributes"]["offset"])
 
 
 def _followers(datum: Mapping[str, Any]) -> int:

@@ -50,6 +50,8 @@ class EntryFact(NamedTuple):
     content: bytes
     #: Topic of the record that a quarantine or a redrive is about.
     origin: str = ""
+    #: And its partition and offset, where a quarantine is of a record that nobody has read: it has no hash.
+    unread: tuple[int, int] | None = None
     #: How many entries must follow once the next stage has read the record, as far as the entry tells.
     follow: int = 0
     #: Whether the key is the one of this content.

@@ -27,6 +27,7 @@ from streams import topics
 from streams.audit.facts import INTO, case_in_key
 from streams.audit.limits import ERASED
 from streams.broker.cluster import Cluster, spans
+from streams.broker.headers import headers_of
 from streams.broker.read import Place, UnreadableError
 from streams.broker.received import ReceivedEvent, received_event
 from streams.pipeline import COVERED
@@ -168,6 +169,6 @@ def moment(received: ReceivedEvent) -> datetime:
 
 
 def _case_of_letter(message: Message) -> UUID | None:
-    headers = {name: value for name, value in message.headers() or () if name.startswith(PREFIX)}
-    raw = origin_of(message.key(), None, headers, 0)
+    headers = {name: value for name, value in headers_of(message) if name.startswith(PREFIX)}
+    raw = origin_of(message.key(), message.value(), headers, 0)
     return None if raw is None else case_id_of(raw)

@@ -100,7 +100,7 @@ class ChainVerifier:
         writer = WRITERS.get(fact.topic)
         if writer is not None and fact.stage == writer:
             if fact.topic == topics.DEAD_LETTERS:
-                self._quarantined.setdefault((fact.origin, fact.output), []).append(fact)
+                self._quarantined.setdefault(_of_origin(fact), []).append(fact)
             self._claim(fact)
         elif fact.stage == PipelineStage.QUARANTINE and fact.outcome == REDRIVEN:
             if fact.input != fact.output:
@@ -159,10 +159,11 @@ class ChainVerifier:
 
     def _link(self, fact: EntryFact) -> None:
         if fact.input is None:
-            root = fact.topic in INTO or fact.topic in REMARKED_ONLY
+            # Of a record that nobody could read, the entry knows no hash.
+            root = fact.topic in INTO or fact.topic in REMARKED_ONLY or fact.unread is not None
         else:
             # What was quarantined as it came is a beginning; what the pipeline itself wrote must have one before it.
-            root = fact.stage == PipelineStage.QUARANTINE and fact.input == fact.output and fact.origin not in INTERNAL
+            root = fact.stage == PipelineStage.QUARANTINE and fact.origin not in INTERNAL
             root = root and fact.topic == topics.DEAD_LETTERS
         judged = fact.offset < self._settled(fact.partition)
         self._links.add(fact, root=root, judged=judged)
@@ -179,9 +180,11 @@ class ChainVerifier:
             self._copies(topic, event_id, versions)
         for (topic, _), entries in self._quarantined.items():
             for entry in entries if topic in INTO else ():
-                self._missing(entry, topic)
+                # What no stage could read, this reader may have gone past as well.
+                if entry.unread is None:
+                    self._missing(entry, topic)
         for _, topic, event_id, place in self._awaited.values():
-            if self._records.is_claimed(topic, event_id):
+            if self._records.is_claimed(topic, event_id) and not self._quarantined.get(_unread(topic, place)):
                 self._suspects.record(Kind.LOST, topic, event_id, place, "read, and not all that must follow is there")
         self._suspects.settle()
         return self._report
@@ -211,7 +214,7 @@ class ChainVerifier:
 
     def _explained_by_quarantine(self, topic: str, place: Place) -> bool:
         """Whether an entry says that this record went to the dead letters; each entry says so of one record."""
-        entries = self._quarantined.get((topic, place.digest))
+        entries = self._quarantined.get((topic, place.digest)) or self._quarantined.get(_unread(topic, place))
         if topic not in INTO or not entries:
             return False
         entries.pop()
@@ -223,6 +226,17 @@ class ChainVerifier:
 
     def _settled(self, partition: int) -> int:
         return self._limits.settled.get(partition, 0)
+
+
+def _of_origin(fact: EntryFact) -> tuple[str, bytes]:
+    """Topic and hash of the record that went to the dead letters; its position where nobody has read it."""
+    if fact.unread is not None:
+        return fact.origin, b"%d/%d" % fact.unread
+    return fact.origin, fact.input or fact.output
+
+
+def _unread(topic: str, place: Place) -> tuple[str, bytes]:
+    return topic, b"%d/%d" % (place.partition, place.offset)
 
 
 def verify(records: Iterable[RecordFact], entries: Iterable[EntryFact], limits: Limits) -> Report:

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.errors import OneLineError
 from streams.broker.clients import observer
+from streams.broker.skipping import Skipper
 
 #: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
 #: ends after 20 s, those of other producers by default after 60 s.
@@ -77,6 +78,7 @@ def fetch(
 
 def _fetch(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> Iterator[list[Message]]:
     at = {place: span.start for place, span in left.items()}
+    skipper = Skipper(consumer)
     heard = time.monotonic()
     while left:
         messages = consumer.consume(CHUNK, GATHER_S)
@@ -92,6 +94,9 @@ def _fetch(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> I
         for message in messages:
             place = (message.topic(), message.partition())
             if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
+                if (following := skipper.skipped(message)) is not None and place in left:
+                    _passed(consumer, left, at, place, following, progress)
+                    continue
                 if error.retriable() or error.code() == KafkaError._TRANSPORT:
                     continue
                 raise UnreadableError(f"{place[0]}[{place[1]}]: {error.str()}")
@@ -100,11 +105,19 @@ def _fetch(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> I
             offset = message.offset()
             if error is None and offset < span.end:
                 chunk.append(message)
-            passed = min(offset + (error is None), span.end)
-            progress(passed - at[place])
-            at[place] = passed
-            if passed >= span.end:
-                del left[place]
-                consumer.incremental_unassign([TopicPartition(*place)])
+            _passed(consumer, left, at, place, offset + (error is None), progress)
         if chunk:
             yield chunk
+
+
+def _passed(
+    consumer: Consumer, left: dict[Place, Span], at: dict[Place, int], place: Place, offset: int, progress: Progress
+) -> None:
+    """All before `offset` is read; at its end a stretch is no longer asked for."""
+    end = left[place].end
+    passed = max(at[place], min(offset, end))
+    progress(passed - at[place])
+    at[place] = passed
+    if passed >= end:
+        del left[place]
+        consumer.incremental_unassign([TopicPartition(*place)])

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
+from schemas.envelope.raw import plausible_time
 from schemas.errors import InvalidEventError, UndecodableError
 from schemas.events import Event
+from streams.broker.headers import headers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,8 @@ def received_event(
         offset=message.offset() or 0,
         key=message.key(),
         value=message.value(),
-        headers=tuple(message.headers() or ()),
-        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC),
+        headers=headers_of(message),
+        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else plausible_time(milliseconds, datetime.now(UTC)),
         decoded=decoded,
         error=error,
     )

@@ -27,6 +27,7 @@ from schemas.serde import Serde
 from streams.broker.clients import PROMISED, group_member
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
 from streams.broker.received import ReceivedEvent, received_event
+from streams.broker.skipping import Skipper
 from streams.client.errors import ConsumerError
 from streams.client.positions import PendingPositions
 from streams.settings import Settings
@@ -95,6 +96,7 @@ class EventConsumer:
             },
             logger=log,
         )
+        self._skipper = Skipper(self._consumer)
         self._in_hand: Message | None = None
         self._stopped = False
         self._closed = False
@@ -141,7 +143,8 @@ class EventConsumer:
                     raise TopicMissingError(f"topic {message.topic()} does not exist: run `vigia topics apply`")
                 if error.code() in _FATAL:
                     raise ConsumerError(_FATAL[error.code()])
-                log.warning("consumer: %s", error.str())
+                if self._skipper.skipped(message) is None:
+                    log.warning("consumer: %s", error.str())
             elif deadline is not None and time.monotonic() >= deadline:
                 self._check_reachable()
                 return None

@@ -22,7 +22,8 @@ from schemas.events import AuditEntry, PipelineStage
 from schemas.serde import Serde
 from streams import topics
 from streams.audit.limits import REDRIVEN
-from streams.broker.clients import transactional_producer
+from streams.broker import clients
+from streams.dead_letters.originals import OriginalGoneError, Originals, Store
 from streams.dead_letters.read import MOST_REDRIVES, Audited, DeadLetter, DeadLetters
 from streams.pipeline import REDRIVABLE
 
@@ -31,6 +32,8 @@ MAX_ATTEMPTS = 3
 #: Letters a transaction carries; after an interruption, those of the last one are sent by the next redrive.
 BATCH = 100
 TIMEOUT_S = 30.0
+#: Of one record, before it is compressed; no larger one is read by any stage.
+MAX_BYTES = 64 * 1024 * 1024
 
 
 class RedriveError(OneLineError):
@@ -48,9 +51,11 @@ class Status(StrEnum):
     NOT_OURS = "no stage wrote it"
     """No audit entry speaks of it: whoever put it there wants to have it published in the pipeline's name."""
     NO_STAGE = "no stage reads its topic"
+    GONE = "its record is gone"
+    """The letter is a pointer, and neither the store nor the topic has the record any more."""
 
 
-REFUSED = frozenset({Status.TOO_OFTEN, Status.NOT_OURS, Status.NO_STAGE})
+REFUSED = frozenset({Status.TOO_OFTEN, Status.NOT_OURS, Status.NO_STAGE, Status.GONE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,28 +88,40 @@ class Outcome:
     status: Status
 
 
-def redrive(letters: DeadLetters, serde: Serde, chosen: Sequence[DeadLetter], rules: Rules) -> Iterator[Outcome]:
+def redrive(
+    letters: DeadLetters, serde: Serde, chosen: Sequence[DeadLetter], rules: Rules, store: Store | None = None
+) -> Iterator[Outcome]:
     """Send these again, as far as the rules let them; the outcome of each comes when the broker has confirmed it.
+
+    `store` has the records that dead letters only point to.
 
     Raises RedriveError, UnreadableError or RegistryUnavailableError.
     """
     producer = None if rules.dry_run else _producer(letters)
     # Read only now: whoever redrove before us is fenced, and what they committed is to be seen.
     audited = letters.audited(list(chosen))
+    originals = Originals(letters, store)
     partitions = {topic: len(letters.places(topic)) for topic in {topics.AUDIT, *_targets(chosen)}}
     for start in range(0, len(chosen), BATCH):
         batch = chosen[start : start + BATCH]
         status = {letter.address: rules.status(letter, audited[letter.address]) for letter in batch}
-        sending = [letter for letter in batch if status[letter.address] is Status.WOULD_BE]
+        sending: list[tuple[DeadLetter, RawRecord]] = []
+        for letter in batch:
+            if status[letter.address] is Status.WOULD_BE:
+                try:
+                    sending.append((letter, originals.of(letter)))
+                except OriginalGoneError:
+                    status[letter.address] = Status.GONE
         if producer is not None and sending:
             try:
                 producer.begin_transaction()
-                for letter in sending:
-                    _send(producer, letters.prefix, serde, letter, audited[letter.address].redriven + 1, partitions)
+                for letter, original in sending:
+                    count = audited[letter.address].redriven + 1
+                    _send(producer, letters.prefix, serde, letter, original, count, partitions)
                 producer.commit_transaction(TIMEOUT_S)
             except KafkaException as error:
                 raise RedriveError(f"the broker did not confirm: {error.args[0].str()}; run it again") from None
-            status.update((letter.address, Status.REDRIVEN) for letter in sending)
+            status.update((letter.address, Status.REDRIVEN) for letter, _ in sending)
         yield from (Outcome(letter, status[letter.address]) for letter in batch)
 
 
@@ -113,10 +130,15 @@ def _targets(chosen: Sequence[DeadLetter]) -> set[str]:
 
 
 def _send(
-    producer: Producer, prefix: str, serde: Serde, letter: DeadLetter, count: int, partitions: dict[str, int]
+    producer: Producer,
+    prefix: str,
+    serde: Serde,
+    letter: DeadLetter,
+    origin: RawRecord,
+    count: int,
+    partitions: dict[str, int],
 ) -> None:
-    origin, key = letter.origin, letter.redrive_key(count)
-    assert origin is not None
+    key = letter.redrive_key(count)
     assert key is not None
     # Back to its own partition, also where another partitioner had put it: the stage saw it there, and forwards it.
     number = origin.partition if origin.partition < partitions[origin.topic] else -1
@@ -144,12 +166,19 @@ def _entry(letter: DeadLetter, origin: RawRecord, count: int) -> AuditEntry:
             "dead_letter": str(letter.address),
             "attempt": str(letter.attempt + 1),
             "reason": letter.reason[:200],
+            **({"unread": "1"} if letter.pointer is not None and letter.pointer.sha256 is None else {}),
         },
     )
 
 
 def _producer(letters: DeadLetters) -> Producer:
-    producer = transactional_producer(letters.bootstrap_servers, f"{letters.prefix}vigia-dead-letters-redrive")
+    settings = {
+        "transactional.id": f"{letters.prefix}vigia-dead-letters-redrive",
+        # What a pointer stands for came compressed, and is as large.
+        "message.max.bytes": MAX_BYTES,
+        "compression.type": "zstd",
+    }
+    producer = clients.producer(letters.bootstrap_servers, settings)
     try:
         producer.init_transactions(TIMEOUT_S)
     except KafkaException as error:

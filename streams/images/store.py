@@ -47,8 +47,8 @@ class ImageStore:
         Raises ValueError for a URL that names no scheme and path or chains file systems (`simplecache::…`).
         """
         self._max_bytes = max_bytes
-        self._store = _backend(store_url)
-        self._roots = tuple(_backend(root) for root in roots) or (self._store,)
+        self._store = backend_of(store_url)
+        self._roots = tuple(backend_of(root) for root in roots) or (self._store,)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ImageStore:
@@ -115,7 +115,8 @@ def _note(data: bytes) -> bytes:
     return b"unreadable picture of %d bytes, SHA-256 %s\n" % (len(data), hashlib.sha256(data).hexdigest().encode())
 
 
-def _backend(url: str) -> Backend:
+def backend_of(url: str) -> Backend:
+    """The folder at an fsspec URL. Raises ValueError for a URL that names no scheme and path or chains systems."""
     scheme, separator, path = url.partition("://")
     if not separator or not path.strip("/") or "::" in url or (scheme != "file" and re.search(r"\s", path)):
         raise ValueError(f"not an image store address like file:///data/images or s3://bucket/images: {url}")

@@ -28,7 +28,7 @@ from streams.runtime.outbox import Batch, Outbox
 from streams.runtime.position_keeper import PositionKeeper
 from streams.runtime.producers import Producers
 from streams.runtime.pulse import Pulse
-from streams.runtime.quarantine import RecordStore
+from streams.runtime.quarantine import ValueStore
 from streams.runtime.stage import AnyStage
 from streams.runtime.stamps import Stamps
 from streams.runtime.state import PartitionState, restore_partitions
@@ -65,7 +65,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         codec: Codec,
         bootstrap_servers: str,
         *,
-        store: RecordStore | None = None,
+        store: ValueStore | None = None,
         trial: Sequence[str] | None = None,
         stall_s: float = STALL_S,
         clock: Callable[[], float] = time.time,

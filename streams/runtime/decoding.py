@@ -11,6 +11,7 @@ from schemas.errors import InvalidEventError, RegistryUnavailableError, Undecoda
 from schemas.record import Record
 from streams import metrics
 from streams.runtime.encoding import Encoder
+from streams.runtime.fetching import Withheld
 from streams.runtime.records import EventT, InputProblem, StateT
 from streams.runtime.retry import Deadline, until_deadline
 from streams.runtime.stage import Stage
@@ -105,14 +106,17 @@ class InputDecoder(Generic[EventT]):
 
 def raw_record(message: ConsumedMessage) -> RawRecord:
     """The message without what belongs to the consumer group."""
+    withheld = message.value if isinstance(message.value, Withheld) else None
     return RawRecord(
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
         timestamp_ms=int((message.timestamp or 0) * 1000),
         key=message.key,
-        value=message.value,
+        value=message.value if withheld is None else None,
         headers=_pairs(message.headers),
+        held=withheld is None,
+        size=None if withheld is None else withheld.size,
     )
 
 

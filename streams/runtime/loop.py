@@ -20,7 +20,7 @@ from streams.runtime.decoding import Codec, ConsumedMessage, raw_record
 from streams.runtime.latency import Latencies
 from streams.runtime.outbox import Batch, Entry, Outbox
 from streams.runtime.processor import Condemned, Item, Processor, event_id_of_input
-from streams.runtime.quarantine import RecordStore, quarantined
+from streams.runtime.quarantine import ValueStore, quarantined
 from streams.runtime.records import EventT, InputProblem, Result, StateChange, StateT
 from streams.runtime.refusals import Refusal
 from streams.runtime.stage import Stage
@@ -52,7 +52,7 @@ class StageLoop(Generic[EventT, StateT]):
         flush: Callable[[], Awaitable[None]],
         *,
         restore_again: Callable[[set[int]], Awaitable[None]] | None = None,
-        store: RecordStore | None = None,
+        store: ValueStore | None = None,
     ) -> None:
         """`restore_again` reads the states of some of the partitions anew; `store` keeps what no dead letter can."""
         self._stage = stage

@@ -19,7 +19,7 @@ from streams import metrics
 from streams.runtime.dead_letter import needs_pointer
 from streams.runtime.decoding import Codec, InputDecoder
 from streams.runtime.encoding import ResultEncoder
-from streams.runtime.quarantine import RecordStore, quarantined, quarantined_pointer, stored
+from streams.runtime.quarantine import ValueStore, quarantined, quarantined_pointer, stored
 from streams.runtime.records import EventT, Input, InputProblem, Outgoing, Result, StateT
 from streams.runtime.retry import Deadline
 from streams.runtime.seen import CONTENT_BYTES, Seen
@@ -57,7 +57,7 @@ class Condemned:
 class Processor(Generic[EventT, StateT]):
     """What one stage makes of its inputs. Holds no state but which inputs are not to be tried."""
 
-    def __init__(self, stage: Stage[EventT, StateT], codec: Codec, store: RecordStore | None = None) -> None:
+    def __init__(self, stage: Stage[EventT, StateT], codec: Codec, store: ValueStore | None = None) -> None:
         """`store` keeps values that no dead letter can hold."""
         self._stage = stage
         self._store = store
@@ -81,7 +81,7 @@ class Processor(Generic[EventT, StateT]):
         if needs_pointer(raw):
             # No event of ours is as large, so it is not even tried.
             detail = f"a value of {raw.value_size if raw.value_size is not None else 'unknown'} bytes"
-            item.result = Result(problem=InputProblem(reason="too_large", detail=detail))
+            item.result = Result(problem=InputProblem(reason="record_too_large", detail=detail))
         elif condemned is None or not condemned.least:
             decoded = await self._decoder.decode(raw, deadline)
             if isinstance(decoded, InputProblem):

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 STORE_WITHIN_S = 3.0
 
 
-class RecordStore(Protocol):
+class ValueStore(Protocol):
     """Keeps values that no dead letter can hold (`streams.images.records`)."""
 
     def put(self, data: bytes) -> str:
@@ -71,13 +71,15 @@ def quarantined(
             **({"pointer": "1"} if is_pointer(letter.headers) else {}),
         },
     )
+    # What nobody has read has no hash: what follows hangs on the pointer to it then.
+    cause = raw.value_hash or note.output_hash
     try:
-        told = encoder.records(raw, raw.value_hash, stage.on_problem(raw, event, problem))
+        told = encoder.records(raw, cause, stage.on_problem(raw, event, problem))
     except Exception as error:
         # Something in the event kept it from being passed on: people are asked about the record as such.
         logger.error("asking with less about %s[%s]@%s: %s", raw.topic, raw.partition, raw.offset, type(error).__name__)
-        told = encoder.records(raw, raw.value_hash, stage.on_problem(_bare(raw), None, problem))
-    return [letter, *told, *encoder.records(raw, raw.value_hash, Result(notes=(note,)))]
+        told = encoder.records(raw, cause, stage.on_problem(_bare(raw), None, problem))
+    return [letter, *told, *encoder.records(raw, cause, Result(notes=(note,)))]
 
 
 def quarantined_pointer(
@@ -97,7 +99,7 @@ def quarantined_pointer(
     return quarantined(stage, encoder, pointed, None, problem, stored=stored)
 
 
-async def stored(store: RecordStore | None, raw: RawRecord) -> str | None:
+async def stored(store: ValueStore | None, raw: RawRecord) -> str | None:
     """Keep the record's value in the store: its address there, None where it is in the topic only."""
     if store is None or not raw.held or not raw.value:
         return None

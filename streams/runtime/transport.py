@@ -16,7 +16,7 @@ from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP
 from mode import Service
 
-from streams.runtime import coordinator
+from streams.runtime import coordinator, fetching
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.transactions import Transactions
 
@@ -33,6 +33,7 @@ class ConsumerThread(FaustConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         coordinator.install()
+        fetching.install()
         consumer = super()._create_worker_consumer(transport)
         # aiokafka reads this when the consumer starts and joins its group; Faust gives no setting for it.
         consumer._partition_assignment_strategy = [CopartitionedAssignor]

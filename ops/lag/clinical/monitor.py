@@ -17,6 +17,7 @@ from ops.lag.clinical.waiting import WaitingQueue
 from ops.lag.positions import next_read
 from schemas.registry import Registry
 from streams import topics
+from streams.broker.skipping import Skipper
 from streams.pipeline import STAGES
 
 #: Open escalations are looked for this far back: the longest deadline is 48 h, raised again every 4 h at the slowest,
@@ -70,6 +71,7 @@ class ClinicalMonitor:
     ) -> None:
         self._sources = sources
         self._consumer: Consumer = reading_consumer(bootstrap_servers, {"auto.offset.reset": "earliest"})
+        self._skipper = Skipper(self._consumer)
         self._registry = Registry(registry_url)
         self._projection = Projection(self._registry)
         self._look_back_s = look_back_s
@@ -156,6 +158,8 @@ class ClinicalMonitor:
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF and place in self._read_to:
                 self._read_to[place] = max(self._read_to[place], message.offset())
+            elif (following := self._skipper.skipped(message)) is not None and place in self._read_to:
+                self._read_to[place] = following
             return
         if place not in self._read_to:
             return

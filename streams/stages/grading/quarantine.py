@@ -28,7 +28,7 @@ CLINICAL: Mapping[str, Problem] = {
     "registry_unavailable": Problem.EVENT_UNDECODABLE,
     "unexpected_event": Problem.EVENT_UNDECODABLE,
     "invalid_event": Problem.EVENT_INVALID,
-    "too_large": Problem.EVENT_UNDECODABLE,
+    "record_too_large": Problem.EVENT_UNDECODABLE,
     "stage_failed": Problem.PROCESSING_FAILED,
     "refused": Problem.PROCESSING_FAILED,
     "kills_worker": Problem.PROCESSING_FAILED,

@@ -30,6 +30,8 @@ class Chain:
     entries: list[EntryFact] = field(default_factory=list)
     clock: int = START_MS
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    #: Topic, partition and offset of records that nobody could read.
+    unread: set[tuple[str, int, int]] = field(default_factory=set)
 
     def limits(self) -> Limits:
         """Everything was read by its stage, and nothing may be missing."""
@@ -143,6 +145,22 @@ class Chain:
             self.entry(
                 "escalation", graded._replace(event_id=event("merged").bytes), graded.digest, "merged:human_review"
             )
+        return case
+
+    def pointed(self, seed: int, *, unread: bool = False) -> UUID:
+        """A case whose record was too large for a dead letter, or that nobody could read: a pointer stands for it."""
+        case = uuid5(NAMESPACE, f"pointed {seed}")
+        taken = self.record(topics.CASES_ROUTINE, case, uuid5(case, "case"))._replace(event_id=None)
+        self.records[-1] = taken
+        letter = self.record(topics.DEAD_LETTERS, case, uuid5(case, "letter"))
+        cause = None if unread else taken.digest
+        lies = (taken.partition, taken.offset) if unread else None
+        if unread:
+            self.unread.add((taken.topic, taken.partition, taken.offset))
+        self.entry("quarantine", letter, cause, "dead_letter:large", origin=topics.CASES_ROUTINE, unread=lies)
+        asked = self.record(topics.GRADINGS, case, uuid5(case, "asked"))
+        self.entry("grading", asked, letter.digest if unread else taken.digest, "quarantined:large", follow=1)
+        self.entry("escalation", self.record(HUMAN, case, uuid5(case, "raised")), asked.digest)
         return case
 
     def _offset(self, topic: str, number: int) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
+from schemas.envelope.pointer import Pointer
 from schemas.envelope.raw import RawRecord
 from streams import topics
+from streams.dead_letters.originals import OriginalGoneError, Originals
 from streams.dead_letters.read import Address, Audited, DeadLetter, Filter
 from streams.dead_letters.redrive import MOST_REDRIVES, Rules, Status
 
@@ -98,3 +101,41 @@ def test_each_time_a_letter_is_sent_again_has_an_audit_key_of_its_own() -> None:
 def test_a_notification_that_failed_can_be_sent_again() -> None:
     found = letter(topics.ESCALATIONS_EMERGENCY)
     assert Rules().status(found, Audited(known=True, redriven=0)) is Status.WOULD_BE
+
+
+class Log:
+    """What is needed of DeadLetters to look for a record in its topic: a topic that has nothing any more."""
+
+    prefix = ""
+    cluster = None
+
+    def places(self, topic: str) -> list[tuple[str, int]]:
+        return []
+
+
+class Kept:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def get(self, address: str, size: int, sha256: str) -> bytes:
+        return self.data
+
+
+def pointing(stored: str | None) -> DeadLetter:
+    pointer = Pointer(topic=topics.CASES_ROUTINE, partition=1, offset=2, size=3, sha256="a" * 64, stored=stored)
+    whole = letter()
+    assert whole.origin is not None
+    origin = replace(whole.origin, value=None, held=False, size=3, sha256="a" * 64)
+    return replace(whole, origin=origin, value=pointer.to_bytes(), pointer=pointer)
+
+
+def test_the_record_of_a_pointer_is_read_from_the_store_once_its_topic_has_it_no_more() -> None:
+    found = Originals(Log(), Kept(b"abc")).of(pointing("file:///records/aa/a.record"))  # type: ignore[arg-type]
+    assert (found.value, found.held, found.topic) == (b"abc", True, topics.CASES_ROUTINE)
+
+
+@pytest.mark.parametrize("gone", [pointing(None), letter(foreign=True), replace(letter(), bounded=True)])
+def test_a_record_that_is_nowhere_is_gone_and_named_so(gone: DeadLetter) -> None:
+    with pytest.raises(OriginalGoneError):
+        Originals(Log(), Kept(b"abc")).of(gone)  # type: ignore[arg-type]
+    assert Originals(Log()).of(letter()) == letter().origin  # type: ignore[arg-type]
