@@ -28,7 +28,12 @@ S3_CONNECT_TIMEOUT_S, S3_READ_TIMEOUT_S = 1.5, 3.0
 
 
 class Backend(Protocol):
-    """A folder of pictures. Addresses relative to it have no empty, `.` or `..` parts: the store has checked them."""
+    """A folder of pictures. Addresses relative to it have no empty, `.` or `..` parts: the store has checked them.
+
+    `copies`: how many times a file is in memory while it is read.
+    """
+
+    copies: int
 
     @property
     def url(self) -> str:
@@ -46,6 +51,8 @@ class Backend(Protocol):
 
 class LocalFolder:
     """A folder on this machine. Its own path may hold links (that is configuration); nothing below it may."""
+
+    copies = 1
 
     def __init__(self, path: str) -> None:
         self._root = os.path.abspath(path)
@@ -123,6 +130,9 @@ class RemoteFolder:
     Endpoint and credentials come from that system's own environment (for S3 `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, …
     or a role), never from an event.
     """
+
+    #: The parts of an answer as they came, and all of it.
+    copies = 2
 
     def __init__(self, scheme: str, path: str) -> None:
         self._scheme = scheme

@@ -86,10 +86,11 @@ class Pictures:
     async def _see_one(self, reference: ImageReference, deadline: Deadline) -> Seen:
         try:
             # What is never read is refused before it could wait for memory.
-            self._store.check(reference)
+            folder, _ = self._store.check(reference)
             if reference.size_bytes > MAX_BYTES:
                 raise ImageProblem(ProblemCode.TOO_LARGE, f"{reference.size_bytes} bytes, at most {MAX_BYTES} are read")
-            async with asyncio.timeout(deadline.left()), self._fetching.reserved(reference.size_bytes) as held:
+            size = min(reference.size_bytes * folder.copies, FETCH_BYTES)
+            async with asyncio.timeout(deadline.left()), self._fetching.reserved(size) as held:
                 fetched = await self._fetch(reference, held, deadline)
                 if isinstance(fetched, Decoded):
                     return fetched
