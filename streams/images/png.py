@@ -89,7 +89,9 @@ def _whole_pixels(data: bytes, part: PngChunk) -> bytes:
     swallowed = None
     if announced != part.end - part.start or not checked:
         swallowed = _NAMES.search(data, part.body, part.end)
-    return data[part.start : part.end if swallowed is None else max(part.body, swallowed.start() - 4)]
+    whole = data[part.start : part.end if swallowed is None else max(part.body, swallowed.start() - 4)]
+    # Shorter, it is no chunk.
+    return whole if len(whole) >= 12 else b""
 
 
 def _profile(body: bytes) -> bytes | None:

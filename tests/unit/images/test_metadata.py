@@ -168,6 +168,15 @@ def test_a_chunk_larger_than_its_kind_goes(kind: bytes) -> None:
     np.testing.assert_array_equal(decoded(stripped), decoded(original))
 
 
+@pytest.mark.parametrize("kept", range(6))
+def test_what_is_left_of_a_chunk_of_pixels_is_left_the_second_time_too(kept: int) -> None:
+    """Found by `python -m tests.fuzz.pictures`: so little was left that it no longer read as a chunk."""
+    cut = picture("PNG")[:33] + struct.pack(">I", 99) + b"IDAT" + bytes(kept + 4) + b"tEXt" + SECRET
+    once = image_metadata.without_metadata(cut)
+    assert SECRET not in once
+    assert image_metadata.without_metadata(once) == once
+
+
 @pytest.mark.parametrize("size", [2_000, 2**31])
 def test_pixels_whose_length_swallows_what_follows_are_cut_before_it(size: int) -> None:
     """At 73f85d3 the text behind it was copied as if it were pixels."""
