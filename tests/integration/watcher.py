@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from schemas.serde import Serde
 from streams import topics
+from streams.broker.headers import headers_of
 from streams.settings import Settings
 
 #: Longest wait for something that must come. A worker that is killed is missed after 6 s and replaced in about 8.
@@ -124,6 +125,6 @@ class Watcher:
             timestamp_ms=message.timestamp()[1],
             key=message.key(),
             value=value,
-            headers=dict(message.headers() or ()),
+            headers={name: value or b"" for name, value in headers_of(message)},
             event=event,
         )
