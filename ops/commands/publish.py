@@ -129,22 +129,23 @@ def _show_one(answer: PublishedCase | RefusedCase, as_json: bool) -> None:
 
 
 def _show_many(producer: CaseProducer, cases: list[NewCase], as_json: bool) -> None:
-    refused = 0
+    refused: list[Exception] = []
     console = plain_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("publishing", total=len(cases))
         for number, answer in enumerate(producer.publish_many(cases), start=1):
             progress.advance(bar)
             if isinstance(answer, RefusedCase):
-                refused += 1
+                refused.append(answer.error)
                 # By number: a file's name may be a patient's.
                 echo(f"picture {number} of {len(cases)} by name: {answer.error}", err=True)
             else:
                 _show(answer, as_json)
     if not as_json:
-        echo(f"{len(cases) - refused} of {len(cases)} pictures published")
+        echo(f"{len(cases) - len(refused)} of {len(cases)} pictures published")
     if refused:
-        raise SystemExit(2)
+        # Trying again helps as long as one of them is not wrong in itself.
+        raise SystemExit(BadInput.exit_code if all(isinstance(each, _BAD_INPUT) for each in refused) else 1)
 
 
 def _show(case: PublishedCase, as_json: bool) -> None:

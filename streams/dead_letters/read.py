@@ -5,14 +5,14 @@ Values hold patient context, so nothing here puts one into a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from confluent_kafka import Message
 
-from schemas.envelope.audit import audit_key
+from schemas.envelope.audit import audit_key, sha256_hex
 from schemas.envelope.dead_letter import BOUNDED, POINTER, PREFIX, case_id_of, event_id_of, number_of, origin_of
 from schemas.envelope.partitioner import partition_of_case
 from schemas.envelope.pointer import Pointer
@@ -158,24 +158,7 @@ class DeadLetters:
 
     def audited(self, letters: list[DeadLetter]) -> dict[Address, Audited]:
         """What the audit says of each of these, up to what is written now."""
-        of_key: dict[bytes, tuple[Address, bool]] = {}
-        for letter in letters:
-            if letter.audit_key is not None:
-                of_key[letter.audit_key] = (letter.address, True)
-                keys = (letter.redrive_key(count) for count in range(1, MOST_REDRIVES + 1))
-                of_key.update((key, (letter.address, False)) for key in keys if key is not None)
-        standing: set[bytes] = set()
-        for message in self._audit_since(letters):
-            key = message.key()
-            if key in of_key:
-                (standing.discard if message.value() is None else standing.add)(key)
-        known = {of_key[key][0] for key in standing if of_key[key][1]}
-        times: dict[Address, int] = {}
-        for key in standing:
-            address, own = of_key[key]
-            if not own:
-                times[address] = times.get(address, 0) + 1
-        return {each.address: Audited(each.address in known, times.get(each.address, 0)) for each in letters}
+        return audited(letters, ((message.key(), message.value()) for message in self._audit_since(letters)))
 
     def places(self, topic: str) -> list[Place]:
         """The partitions of a topic. Raises UnreadableError where there is none."""
@@ -197,6 +180,39 @@ class DeadLetters:
         starts = self.cluster.offsets_at(places, int(oldest * 1000))
         for chunk in self.cluster.read(spans(starts, self.cluster.written_ends(places))):
             yield from chunk
+
+
+def audited(
+    letters: Sequence[DeadLetter], entries: Iterable[tuple[bytes | None, bytes | None]]
+) -> dict[Address, Audited]:
+    """What these audit records (key and value, in order) say of each letter.
+
+    A letter is known by its content, not by its headers: those of a genuine one can be put on any bytes. Several
+    letters may have the same entry, since a record can be laid aside twice.
+    """
+    wanted = {key for letter in letters for key in _keys(letter)}
+    standing: dict[bytes, bytes] = {}
+    for key, value in entries:
+        if key in wanted:
+            assert key is not None
+            if value is None:
+                standing.pop(key, None)
+            else:
+                standing[key] = value
+    return {letter.address: _audited(letter, standing) for letter in letters}
+
+
+def _keys(letter: DeadLetter) -> list[bytes]:
+    keys = [letter.audit_key, *(letter.redrive_key(count) for count in range(1, MOST_REDRIVES + 1))]
+    return [key for key in keys if key is not None]
+
+
+def _audited(letter: DeadLetter, standing: Mapping[bytes, bytes]) -> Audited:
+    if not (keys := _keys(letter)):
+        return Audited(known=False, redriven=0)
+    # Avro writes an entry's hashes as text: to find one it need not be decoded.
+    known = sha256_hex(letter.value).encode() in standing.get(keys[0], b"")
+    return Audited(known=known, redriven=sum(key in standing for key in keys[1:]))
 
 
 def letter_of(message: Message) -> DeadLetter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Message
@@ -144,6 +145,20 @@ def test_what_no_stage_wrote_is_not_published_in_its_name(pipeline: AuditedPipel
     letters = reader(pipeline).letters()
     assert send(pipeline, letters, Rules(force=True, again=True)) == [Status.NOT_OURS, Status.NOT_OURS]
     assert pipeline.read(topics.GRADINGS) == []
+
+
+def test_a_forged_letter_with_genuine_headers_is_not_sent_and_the_genuine_one_is(pipeline: AuditedPipeline) -> None:
+    case = case_event("broken")
+    pipeline.publish(topics.CASES_ROUTINE, case)
+    pipeline.run()
+    (genuine,) = pipeline.read(topics.DEAD_LETTERS)
+    forged = pipeline.serde.encode(replace(case, producer="forger"), topics.CASES_ROUTINE)
+    headers = [(name, value) for name, value in genuine.headers() or () if value is not None]
+    pipeline.put(topics.DEAD_LETTERS, genuine.key(), forged, headers)
+    letters = reader(pipeline).letters()
+    told = dict(zip([letter.value == forged for letter in letters], send(pipeline, letters), strict=True))
+    assert told == {False: Status.REDRIVEN, True: Status.NOT_OURS}
+    assert forged not in [message.value() for message in pipeline.read(topics.CASES_ROUTINE)]
 
 
 def test_many_are_sent_in_order_over_several_transactions(

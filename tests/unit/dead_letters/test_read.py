@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
+from schemas.envelope.audit import sha256_hex
 from schemas.envelope.pointer import Pointer
 from schemas.envelope.raw import RawRecord
 from streams import topics
 from streams.dead_letters.originals import OriginalGoneError, Originals
-from streams.dead_letters.read import Address, Audited, DeadLetter, Filter
+from streams.dead_letters.read import Address, Audited, DeadLetter, Filter, audited
 from streams.dead_letters.redrive import MOST_REDRIVES, Rules, Status
 
 CASE = UUID(int=5)
@@ -90,6 +91,40 @@ def test_a_letter_is_sent_again_only_as_the_rules_let_it(
     dead: DeadLetter, audited: Audited, rules: Rules, status: Status
 ) -> None:
     assert rules.status(dead, audited) is status
+
+
+def entry_of(found: DeadLetter) -> tuple[bytes | None, bytes]:
+    """What the stage's audit entry on a letter looks like: its hashes are texts in it."""
+    return found.audit_key, b"\x02\x00H" + sha256_hex(found.value).encode() + b"\x00"
+
+
+def test_a_forged_letter_with_genuine_headers_is_not_known_and_spoils_no_genuine_one() -> None:
+    genuine = letter()
+    forged = replace(genuine, address=Address(0, 3), value=b"another case")
+    twice = replace(genuine, address=Address(1, 99))
+    for letters in ([genuine, forged, twice], [forged, twice, genuine]):
+        told = audited(letters, [entry_of(genuine)])
+        assert {address: each.known for address, each in told.items()} == {
+            genuine.address: True,
+            twice.address: True,
+            forged.address: False,
+        }
+    assert Rules(force=True, again=True).status(forged, audited([forged], [entry_of(genuine)])[forged.address]) is (
+        Status.NOT_OURS
+    )
+
+
+def test_an_entry_that_was_erased_or_replaced_makes_no_letter_known() -> None:
+    genuine = letter()
+    assert not audited([genuine], [entry_of(genuine), (genuine.audit_key, None)])[genuine.address].known
+    assert audited([genuine], [(genuine.audit_key, None), entry_of(genuine)])[genuine.address].known
+    assert audited([letter(foreign=True)], [])[genuine.address] == Audited(known=False, redriven=0)
+
+
+def test_each_time_a_letter_was_sent_again_is_counted() -> None:
+    genuine = letter()
+    told = audited([genuine], [entry_of(genuine), (genuine.redrive_key(1), b"x"), (genuine.redrive_key(2), b"y")])
+    assert told[genuine.address] == Audited(known=True, redriven=2)
 
 
 def test_each_time_a_letter_is_sent_again_has_an_audit_key_of_its_own() -> None:

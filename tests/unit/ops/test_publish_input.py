@@ -72,3 +72,18 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     result = publish(tmp_path, "--dir", str(tmp_path / "empty"), "--unidentified")
     assert result.exit_code == 2
     assert "no .jpg, .jpeg, .png or .webp file" in result.stderr
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_folder_is_to_be_tried_again_where_something_was_not_there(tmp_path: Path, image: str, wrong: bool) -> None:
+    if wrong:
+        (tmp_path / "empty.jpg").write_bytes(b"")
+    result = publish(tmp_path, "--dir", str(tmp_path), "--unidentified")
+    assert "the schema registry at http://127.0.0.1:9 does not answer" in result.stderr
+    assert result.exit_code == 1, "as with --image"
+
+
+def test_a_folder_of_which_every_refused_picture_is_wrong_is_not_to_be_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    result = publish(tmp_path, "--dir", str(tmp_path), "--unidentified")
+    assert result.exit_code == 2, result.output
