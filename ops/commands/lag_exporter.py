@@ -15,6 +15,7 @@ from ops.lag.clinical.exporter import ClinicalExporter
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.exporter import LagExporter
 from ops.lag.monitor import LagMonitor
+from ops.lag.selection import MOST_GROUPS, MOST_PAIRS
 from ops.monitoring.endpoint import Endpoint
 from ops.monitoring.targets import write_target
 from ops.system import logs, stopping
@@ -29,7 +30,8 @@ from streams.liveness import Heart
 @click.option("--port", default=9308, show_default=True, help="Port to serve on; 0 takes a free one. It is printed.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on.")
 @click.option("--topics", default=".*", show_default=True, help="Regular expression; only these topics.")
-@click.option("--groups", default=".*", show_default=True, help="Regular expression; only these consumer groups.")
+@click.option("--groups", default="vigia-.*", show_default=True, help="Regular expression; only these consumer groups.")
+@click.option("--max-groups", default=MOST_GROUPS, show_default=True, help="Serve no more groups; the rest is counted.")
 @click.option(
     "--clinical/--no-clinical", default=True, help="Waiting times of cases and escalations (reads the registry)."
 )
@@ -38,14 +40,23 @@ from streams.liveness import Heart
     type=click.Path(path_type=Path),
     help="Write a Prometheus file_sd target here, so that a free port is found.",
 )
-def command(port: int, host: str, topics: str, groups: str, clinical: bool, metrics_target: Path | None) -> None:
+def command(
+    port: int, host: str, topics: str, groups: str, max_groups: int, clinical: bool, metrics_target: Path | None
+) -> None:
     """Serve lag and clinical waiting times to Prometheus.
 
     Its own process, which reads the broker: it tells the truth when every worker is dead.
     """
     logs.configure()
     address = broker_address()
-    monitor = LagMonitor(address, topics=topics, groups=groups, expected=expected_groups())
+    monitor = LagMonitor(
+        address,
+        topics=topics,
+        groups=groups,
+        expected=expected_groups(),
+        most_groups=max_groups,
+        most_pairs=MOST_PAIRS,
+    )
     registry_url = load_settings().schema_registry_url if clinical else None
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import (
@@ -22,6 +22,7 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec
 from ops.lag.broker_view import BrokerView, ObservedGroup, ObservedTopic, Replicas
 from ops.lag.client import BrokerAwayError, Partition
 from ops.lag.positions import Bounds
+from ops.lag.selection import selected
 from streams.broker.clients import admin_client
 from streams.pipeline import STAGES
 
@@ -37,11 +38,24 @@ _STATE_TOPICS = frozenset(stage.state_topic for stage in STAGES)
 class BrokerObserver:
     """Reads offsets, groups and topics; writes nothing and joins nothing."""
 
-    def __init__(self, bootstrap_servers: str, topics: str = ".*", groups: str = ".*") -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topics: str = ".*",
+        groups: str = ".*",
+        *,
+        expected: Collection[str] = (),
+        most_groups: int | None = None,
+    ) -> None:
+        """`most_groups` of the groups are looked at (None: all), those of `expected` first."""
         self._bootstrap_servers = bootstrap_servers
         self._admin = admin_client(bootstrap_servers)
         self._topics = re.compile(topics)
         self._groups = re.compile(groups)
+        self._expected = frozenset(expected)
+        self._most_groups = most_groups
+        self._chosen: list[str] = []
+        self._left_out = 0
         self._compacted: dict[str, bool] = {}
         self._policies_at = -POLICY_EVERY_S
 
@@ -63,6 +77,7 @@ class BrokerObserver:
                 brokers=len(metadata.brokers),
                 topics=topics,
                 groups=groups,
+                groups_left_out=self._left_out,
                 bounds=self._bounds(partitions),
             )
         except KafkaException as error:
@@ -107,7 +122,9 @@ class BrokerObserver:
         listed = self._admin.list_consumer_groups(request_timeout=TIMEOUT_S).result()
         if listed.errors:
             raise listed.errors[0]
-        names = [group.group_id for group in listed.valid if self._groups.fullmatch(group.group_id)]
+        matching = [group.group_id for group in listed.valid if self._groups.fullmatch(group.group_id)]
+        names = self._chosen = selected(matching, self._expected, frozenset(self._chosen), self._most_groups)
+        self._left_out = len(matching) - len(names)
         if not names:
             return {}
         # Members are asked for first: a coordinator that is still loading says so here, and the look ends. Asked for

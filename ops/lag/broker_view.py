@@ -53,3 +53,5 @@ class BrokerView:
     topics: Mapping[str, ObservedTopic]
     groups: Mapping[str, ObservedGroup]
     bounds: Mapping[Partition, Bounds]
+    #: Groups that were not looked at, being too many (`ops.lag.selection`).
+    groups_left_out: int = 0

@@ -84,6 +84,8 @@ class LagExporter(Collector):
             yield metric(lag_metrics.AGE, [((), time.monotonic() - figures.view.at_s)])
             yield metric(lag_metrics.REFRESH, [((), figures.took_s)])
             yield metric(lag_metrics.UNCOUNTED, [((), figures.uncounted)])
+            yield metric(lag_metrics.GROUPS_LEFT_OUT, [((), figures.view.groups_left_out)])
+            yield metric(lag_metrics.PAIRS_LEFT_OUT, [((), figures.left_out)])
         yield metric(lag_metrics.UP, [((), float(figures is not None))])
         yield metric(lag_metrics.REFRESHES, [((), self._counts.refreshes)])
         yield metric(lag_metrics.FAILURES, [((), self._counts.failures)])

@@ -43,3 +43,5 @@ class LagFigures:
     took_s: float
     #: Offsets behind the last stable offsets that were not yet looked at (a large backlog right after the start).
     uncounted: int
+    #: Pairs of group and partition that are not among `lags`, being too many.
+    left_out: int = 0

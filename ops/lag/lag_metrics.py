@@ -223,6 +223,16 @@ UNCOUNTED = Family(
     help="Offsets not yet looked at: lags are upper bounds by so much (a large backlog right after the start).",
     value=0,
 )
+GROUPS_LEFT_OUT = Family(
+    name="vigia_lag_exporter_groups_left_out",
+    help="Groups that --groups asks for and that are not looked at, being more than --max-groups.",
+    value=0,
+)
+PAIRS_LEFT_OUT = Family(
+    name="vigia_lag_exporter_partitions_left_out",
+    help="Pairs of group and partition that are not served, being too many. The pipeline's own come first.",
+    value=0,
+)
 REFRESHES = Family(
     name="vigia_lag_exporter_refreshes_total", help="Refreshes since the start.", value=3600, kind="counter"
 )
@@ -234,4 +244,14 @@ FAILURES = Family(
 )
 
 #: Everything there is, in the order of the documentation.
-FAMILIES: tuple[Family, ...] = (*(drawn.family for drawn in DRAWN), UP, AGE, REFRESH, UNCOUNTED, REFRESHES, FAILURES)
+FAMILIES: tuple[Family, ...] = (
+    *(drawn.family for drawn in DRAWN),
+    UP,
+    AGE,
+    REFRESH,
+    UNCOUNTED,
+    GROUPS_LEFT_OUT,
+    PAIRS_LEFT_OUT,
+    REFRESHES,
+    FAILURES,
+)

@@ -19,6 +19,7 @@ from ops.lag.index import Unread
 from ops.lag.positions import Key, ReadToTheEnd, lost_offsets, next_read, offset_distance
 from ops.lag.rates import WINDOW, LagSample, drain_seconds, keep, rate_in, rate_out
 from ops.lag.scanner import Scanner
+from ops.lag.selection import limited
 from streams.pipeline import INPUTS, WRITTEN
 
 #: Seconds per refresh to wait for the records written up to the look, and to spend on reading stretches again.
@@ -45,9 +46,18 @@ class LagMonitor:
         groups: str = ".*",
         expected: Mapping[str, Iterable[str]] | None = None,
         recount_every_s: float = RECOUNT_EVERY_S,
+        most_groups: int | None = None,
+        most_pairs: int | None = None,
     ) -> None:
-        """`expected` names groups that must exist and what they read: they lag even before they ever joined."""
-        self._observer = BrokerObserver(bootstrap_servers, topics, groups)
+        """`expected` names groups that must exist and what they read: they lag even before they ever joined.
+
+        `most_groups` and `most_pairs` (of group and partition) bound what is looked at; None: all there is.
+        """
+        self._expected = frozenset(expected or ())
+        self._most_pairs = most_pairs
+        self._observer = BrokerObserver(
+            bootstrap_servers, topics, groups, expected=self._expected, most_groups=most_groups
+        )
         self._scanner = Scanner(bootstrap_servers)
         self._examiner = Examiner(bootstrap_servers, self._scanner.indexes)
         self._coverage = Coverage(expected or {})
@@ -71,11 +81,12 @@ class LagMonitor:
         started = time.monotonic()
         view = self._observer.look()
         self._notice_new_topics(view)
+        pairs, left_out = limited(self._coverage.partitions(view), self._expected, self._most_pairs)
         positions = {
             key: next_read(
                 view.groups[key[0]].committed.get(key[1:]) if key[0] in view.groups else None, view.bounds[key[1:]]
             )
-            for key in self._coverage.partitions(view)
+            for key in pairs
         }
         unread = self._with_unread_offsets(positions, view)
         lowest: dict[Partition, int] = {}
@@ -94,7 +105,8 @@ class LagMonitor:
         for key in gone:
             del self._windows[key]
         uncounted = sum(max(0, upto - self._end(partition)) for partition, upto in targets.items())
-        return LagFigures(view=view, lags=lags, took_s=time.monotonic() - started, uncounted=uncounted)
+        took_s = time.monotonic() - started
+        return LagFigures(view=view, lags=lags, took_s=took_s, uncounted=uncounted, left_out=left_out)
 
     def settle(self, within_s: float, on_progress: Callable[[LagFigures], None] | None = None) -> LagFigures:
         """Refresh until everything unread is counted exactly, or `within_s` has passed; for one-shot commands."""

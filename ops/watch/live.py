@@ -13,6 +13,7 @@ from ops.lag.client import BrokerAwayError
 from ops.lag.clinical.figures import ClinicalFigures
 from ops.lag.clinical.monitor import ClinicalMonitor
 from ops.lag.monitor import LagMonitor
+from ops.lag.selection import MOST_GROUPS, MOST_PAIRS
 from ops.system.programs import expected_groups
 from ops.watch.snapshot import History, Snapshot
 from schemas.errors import RegistryUnavailableError
@@ -23,7 +24,14 @@ class LiveSystem:
 
     def __init__(self, bootstrap_servers: str, registry_url: str, groups: str = "vigia-.*") -> None:
         # Topics of other systems on the same cluster would only cost time.
-        self._lag = LagMonitor(bootstrap_servers, topics=r"vigia\..*", groups=groups, expected=expected_groups())
+        self._lag = LagMonitor(
+            bootstrap_servers,
+            topics=r"vigia\..*",
+            groups=groups,
+            expected=expected_groups(),
+            most_groups=MOST_GROUPS,
+            most_pairs=MOST_PAIRS,
+        )
         self._clinical = ClinicalMonitor(bootstrap_servers, registry_url)
         self._history = History()
 

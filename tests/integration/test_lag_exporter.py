@@ -25,10 +25,10 @@ Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
 @contextmanager
-def exporter(bootstrap_servers: str, target: Path) -> Iterator[Callable[[], Samples]]:
+def exporter(bootstrap_servers: str, target: Path, *more: str) -> Iterator[Callable[[], Samples]]:
     """A running `vigia lag-exporter`; yields a scrape."""
     env = {**os.environ, "VIGIA_BOOTSTRAP_SERVERS": bootstrap_servers}
-    arguments = ("lag-exporter", "--port", "0", "--no-clinical", "--metrics-target", str(target))
+    arguments = ("lag-exporter", "--port", "0", "--no-clinical", "--metrics-target", str(target), *more)
     process = start_vigia(*arguments, env=env, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -78,6 +78,24 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafk
     kafka.stop()
 
 
+def test_groups_that_anybody_invents_are_not_served_and_too_many_are_counted(
+    own_kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    address = own_kafka.bootstrap_servers
+    admin = AdminClient({"bootstrap.servers": address}, logger=SILENT)
+    admin.create_topics([NewTopic("invented", 1, 1)])["invented"].result(30)
+    names = [f"{kind}-{number}" for kind in ("other", "vigia") for number in range(40)]
+    held = [TopicPartition("invented", 0, 0)]
+    for name in names:
+        for future in admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(name, held)]).values():
+            future.result(30)
+    with exporter(address, tmp_path / "lag.json", "--max-groups", "10") as scraped:
+        samples = until(scraped, lambda found: found.get("vigia_lag_exporter_groups_left_out", {}).get((), 0) == 30)
+    served = {dict(labels)["consumergroup"] for labels in samples["kafka_consumergroup_lag"]}
+    assert len(served) == 10
+    assert all(name.startswith("vigia-") for name in served)
+
+
 def test_figures_vanish_with_the_broker_and_come_back_with_it(own_kafka: EmbeddedKafka, tmp_path: Path) -> None:
     address = own_kafka.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": address}, logger=SILENT)
@@ -91,7 +109,7 @@ def test_figures_vanish_with_the_broker_and_come_back_with_it(own_kafka: Embedde
         future.result(30)
     place = (("consumergroup", "readers"), ("partition", "0"), ("topic", "t"))
     target = tmp_path / "lag.json"
-    with exporter(address, target) as scraped:
+    with exporter(address, target, "--groups", ".*") as scraped:
         samples = until(scraped, lambda found: found.get("kafka_consumergroup_lag", {}).get(place) == 3)
         assert target.exists()
         assert {family.name for family in FAMILIES} <= samples.keys()
