@@ -53,13 +53,10 @@ class Heart:
             if now - min(self._beats.values()) > self.stall_s / 2:
                 # Another part is late: the timer runs on, and is set again when that part has moved.
                 return
-            self._armed_at = now
+            first, self._armed_at = self._armed_at is None, now
             faulthandler.dump_traceback_later(self.stall_s, exit=True, file=STDERR)
-        self._supervisor.tell("WATCHDOG=1")
-
-    def ready(self) -> None:
-        """The program does what it is for."""
-        self._supervisor.tell("READY=1")
+        # Started is what moves; whether it has its partitions, /readyz tells.
+        self._supervisor.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
 
     def check(self) -> tuple[bool, str]:
         """Whether everything moves, and which part does not: for `/healthz`."""

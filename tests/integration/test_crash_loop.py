@@ -59,6 +59,7 @@ def emergency(case_id: UUID, producer: str = "test") -> CaseEvent:
     return case(case_id, uuid4(), producer, Lane.EMERGENCY)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [ABORTS, HOLDS_THE_LOCK, NEVER_ENDS])
 def test_a_deadly_record_is_laid_aside_and_every_case_around_it_is_counted_once(bench: Bench, how: str) -> None:
     before, deadly, behind = (case_on(0) for _ in range(3))

@@ -66,6 +66,7 @@ def case_on(publisher: Publisher, partition: int) -> CaseEvent:
             return case
 
 
+@pytest.mark.timeout(600)
 def test_a_record_is_skipped_by_hand_and_everything_else_goes_on(system: System) -> None:
     publisher = Publisher.of(system.settings)
     servers = system.settings.bootstrap_servers

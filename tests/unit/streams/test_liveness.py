@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,29 @@ def test_a_program_that_never_gives_a_sign_is_ended_too(tmp_path: Path) -> None:
     with Supervisor([child], lines.append):
         assert eventually(lambda: bool(lines), PATIENCE_S)
     assert "gave no sign of life" in lines[0]
+
+
+def test_a_supervisor_hears_that_a_program_is_ready_and_then_that_it_lives() -> None:
+    address = f"\0vigia-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(address)
+        supervisor.settimeout(PATIENCE_S)
+        heart = Heart(stall_s=PATIENCE_S, env={"NOTIFY_SOCKET": "@" + address[1:]})
+        try:
+            heart.beat()
+            assert supervisor.recv(100) == b"READY=1\nWATCHDOG=1"
+            assert eventually(lambda: _beaten(heart, supervisor), PATIENCE_S)
+        finally:
+            heart.stop()
+
+
+def _beaten(heart: Heart, supervisor: socket.socket) -> bool:
+    heart.beat()
+    supervisor.settimeout(0.05)
+    try:
+        return supervisor.recv(100) == b"WATCHDOG=1"
+    except TimeoutError:
+        return False
 
 
 def test_health_names_the_part_that_does_not_move() -> None:
