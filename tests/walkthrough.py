@@ -97,7 +97,9 @@ def followed(title: str, folder: Path) -> Path:
 
 def run(root: Path, *command: str, within_s: float = 240) -> str:
     """What a Python program writes that runs on the copy; fails with its errors."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
+    # A pytest in the copy is one of its own, also where this one runs beside others or measures coverage.
+    foreign = ("VIGIA_", "PYTEST_", "COV_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     env["PYTHONPATH"] = str(root)
     done = subprocess.run(
         [sys.executable, *command], cwd=root, env=env, capture_output=True, text=True, timeout=within_s, check=False
