@@ -52,6 +52,11 @@ FENCED = Counter(
 HANGING = Counter(
     "vigia_transactions_hanging_total", "Transactions that a broker left open and a takeover ended.", ["stage"]
 )
+STATE_UNREADABLE = Gauge(
+    "vigia_state_unreadable_entries",
+    "Entries of the state that this version cannot read, on the partitions held; people were asked about each.",
+    ["stage"],
+)
 ABORTED = Counter(
     "vigia_transactions_aborted_total", "Transactions that failed for another reason than a takeover.", ["stage"]
 )

@@ -49,6 +49,8 @@ class OpenEscalation:
     acknowledged_at: datetime | None = None
     acknowledged_role: str | None = None
     resolve_by: datetime | None = None
+    #: JSON of the fields that a newer version wrote and this one does not know; they are written back. Empty: none.
+    unknown: str = ""
 
     @property
     def escalation_id(self) -> UUID:
@@ -78,6 +80,9 @@ class OpenEscalation:
             "resolve_by": _micros(self.resolve_by),
             "event": plain_event(self.event),
         }
+        if self.unknown:
+            unknown = json.loads(self.unknown)
+            state = {**unknown["state"], **state, "event": {**unknown["event"], **plain_event(self.event)}}
         return json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -105,11 +110,34 @@ class OpenEscalation:
                 acknowledged_at=acknowledged_at,
                 acknowledged_role=state["acknowledged_role"],
                 resolve_by=resolve_by,
+                unknown=_unknown(state),
             )
         except EscalationStateError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EscalationStateError(f"no escalation state ({type(error).__name__})") from None
+
+
+_KNOWN = frozenset(
+    {
+        "version",
+        "ladder",
+        "reescalate_every_s",
+        "opened_at",
+        "resolve_within_s",
+        "acknowledged_at",
+        "acknowledged_role",
+        "resolve_by",
+        "event",
+    }
+)
+_KNOWN_OF_EVENT = frozenset(field.name for field in fields(EscalationEvent))
+
+
+def _unknown(state: dict[str, Any]) -> str:
+    unknown = {name: value for name, value in state.items() if name not in _KNOWN}
+    of_event = {name: value for name, value in state["event"].items() if name not in _KNOWN_OF_EVENT}
+    return json.dumps({"state": unknown, "event": of_event}) if unknown or of_event else ""
 
 
 def _micros(at: datetime | None) -> int | None:

@@ -16,6 +16,7 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import Lane
 from schemas.record import Record
 from streams import metrics
+from streams.runtime import unreadable
 from streams.runtime.decoding import Codec, ConsumedMessage, raw_record
 from streams.runtime.latency import Latencies
 from streams.runtime.outbox import Batch, Entry, Outbox
@@ -70,6 +71,15 @@ class StageLoop(Generic[EventT, StateT]):
     def on_restored(self) -> None:
         """Partitions were assigned anew: what was on its way under the last assignment is read again."""
         self._latencies.clear()
+
+    def ask_about_state(self) -> None:
+        """Let people be asked about entries of the state that the stage cannot read; after a takeover."""
+        metrics.STATE_UNREADABLE.labels(self._stage.name).set(sum(len(s.unreadable) for s in self._states.values()))
+        for partition, state in self._states.items():
+            generation = self._outbox.generation(partition)
+            asked = unreadable.requests(self._stage, self.encoder, partition, state)
+            if generation is not None and asked:
+                self._outbox.append(partition, generation, asked)
 
     def on_committed(self, partition: int, batch: Batch) -> None:
         """Count and time what a transaction has carried out."""

@@ -7,6 +7,7 @@ aborted): what is read here is final.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
@@ -19,16 +20,27 @@ IDLE_TIMEOUT_S = 30.0
 _READY = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """A record of a state topic; a value of None is a tombstone."""
+
+    partition: int
+    key: bytes
+    value: bytes | None
+    offset: int = 0
+    timestamp_ms: int = 0
+
+
 class StateUnreadableError(RuntimeError):
     """The state topic could not be read to its end; the partition must not be processed without its state."""
 
 
 def read_state(
     bootstrap_servers: str, topic: str, partitions: Iterable[int], newest: int | None = None
-) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Every (partition, key, value) of the topic, oldest first, read_committed, to the last stable offset.
+) -> Iterator[StateEntry]:
+    """Every record of the topic that has a key, oldest first, read_committed, to the last stable offset.
 
-    A value of None is a tombstone. With `newest`, only what lies in so many last offsets of each partition. Blocking:
+    With `newest`, only what lies in so many last offsets of each partition. Blocking:
     call it in a thread. Raises StateUnreadableError.
     """
     waiting = set(partitions)
@@ -55,13 +67,11 @@ def read_state(
         consumer.close()
 
 
-def _entry(
-    message: Message, ends: Mapping[int, int], waiting: set[int], topic: str
-) -> Iterator[tuple[int, bytes, bytes | None]]:
+def _entry(message: Message, ends: Mapping[int, int], waiting: set[int], topic: str) -> Iterator[StateEntry]:
     error, partition = message.error(), message.partition()
     if error is None:
         if (key := message.key()) is not None:
-            yield partition, key, message.value()
+            yield StateEntry(partition, key, message.value(), message.offset(), message.timestamp()[1])
     elif error.code() == KafkaError._PARTITION_EOF:
         # Not the first "end" that is reported: see `stable_end`.
         if message.offset() >= ends[partition]:

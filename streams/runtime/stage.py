@@ -14,6 +14,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
 
 from schemas.envelope.raw import RawRecord
 from schemas.errors import ContractError
@@ -80,6 +81,10 @@ class Stage(ABC, Generic[EventT, StateT]):
     def longest_s(self) -> float:
         """Seconds that the oldest call in a thread has been under way; one that never returns costs that thread."""
         return 0.0
+
+    def case_of_entry(self, key: bytes, value: bytes) -> UUID | None:
+        """The case that an entry of its state concerns which it could not read; None where that cannot be told."""
+        return None
 
     @abstractmethod
     def new_state(self, partition: int) -> StateT:

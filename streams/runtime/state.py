@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Generic
 from uuid import UUID
 
 from streams.runtime.positions import Positions
 from streams.runtime.records import StateChange, StateT
-from streams.runtime.restore import read_state
+from streams.runtime.restore import StateEntry, read_state
 from streams.runtime.seen import CONTENT_BYTES, Marks, Seen
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,19 @@ DROPPED_PER_INPUT = 4
 _TAIL = 2_000
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An entry that the stage cannot read, and where it lies."""
+
+    value: bytes
+    offset: int
+    timestamp_ms: int
+
+
 class PartitionState(Generic[StateT]):
     """State of one partition: `own` is the stage's, the rest the runtime's."""
 
-    __slots__ = ("marks", "notes", "own", "positions")
+    __slots__ = ("marks", "notes", "own", "positions", "unreadable")
 
     def __init__(self, own: StateT) -> None:
         self.own = own
@@ -47,8 +57,10 @@ class PartitionState(Generic[StateT]):
         self.positions: Positions | None = None
         #: Small records of the runtime's own, by name.
         self.notes: dict[bytes, bytes] = {}
+        #: Entries of the stage's own that it cannot read, by key. They stay in the topic.
+        self.unreadable: dict[bytes, Unreadable] = {}
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
+    def restore(self, key: bytes, value: bytes | None, offset: int = 0, timestamp_ms: int = 0) -> None:
         """Take over one entry of the state topic, in the order in which they were written."""
         kind, rest = key[:1], key[1:]
         if kind == SEEN and len(rest) == 16:
@@ -59,7 +71,12 @@ class PartitionState(Generic[StateT]):
                 content = value[8 : 8 + CONTENT_BYTES].ljust(CONTENT_BYTES, b"\0")
                 self.marks.mark(rest, int.from_bytes(value[:8], "big") & 0xFFFFFFFF, content)
         elif kind == OWN and value is not None:
-            self.own.restore(rest, value)
+            try:
+                self.own.restore(rest, value)
+            except Exception as error:
+                # Whatever it is: one entry must not stop all others. The message may quote what it choked on.
+                logger.error("an entry of the state at offset %s cannot be read: %s", offset, type(error).__name__)
+                self.unreadable[key] = Unreadable(value, offset, timestamp_ms)
         elif kind == POSITIONS and value is not None:
             self._restore_positions(value)
         elif kind == NOTE and value is not None:
@@ -119,10 +136,10 @@ def written_partition_counts(bootstrap_servers: str, topic: str, partitions: set
     Every transaction ends with positions, so they are among the last entries. Blocking. Raises StateUnreadableError.
     """
     newest: dict[int, int] = {}
-    for partition, key, value in read_state(bootstrap_servers, topic, partitions, newest=_TAIL):
-        if key == POSITIONS and value is not None:
+    for entry in read_state(bootstrap_servers, topic, partitions, newest=_TAIL):
+        if entry.key == POSITIONS and entry.value is not None:
             with suppress(ValueError):
-                newest[partition] = Positions.from_json(value).partition_count
+                newest[entry.partition] = Positions.from_json(entry.value).partition_count
     return set(newest.values())
 
 
@@ -135,15 +152,15 @@ async def restore_partitions(
         states = {partition: PartitionState(new_state(partition)) for partition in partitions}
         # Marks go straight into their compact form. Of everything else only the newest entry per key is restored: a
         # stage is spared what it has changed since.
-        latest: dict[int, dict[bytes, bytes | None]] = {partition: {} for partition in partitions}
-        for partition, key, value in read_state(bootstrap_servers, topic, partitions):
-            if key[:1] == SEEN:
-                states[partition].restore(key, value)
+        latest: dict[int, dict[bytes, StateEntry]] = {partition: {} for partition in partitions}
+        for entry in read_state(bootstrap_servers, topic, partitions):
+            if entry.key[:1] == SEEN:
+                states[entry.partition].restore(entry.key, entry.value)
             else:
-                latest[partition][key] = value
+                latest[entry.partition][entry.key] = entry
         for partition, entries in latest.items():
-            for key, value in entries.items():
-                states[partition].restore(key, value)
+            for key, entry in entries.items():
+                states[partition].restore(key, entry.value, entry.offset, entry.timestamp_ms)
         return states
 
     return await asyncio.to_thread(read)

@@ -139,6 +139,7 @@ class TransactionManager(FaustTransactionManager):  # type: ignore[misc]
         """Partitions come; Faust reads the committed offsets after this returns."""
         await self._transactions.take_over({tp.partition for tp in assigned}, self.app.consumer_generation_id)
         self.app.breaker.assigned()
+        self.app.stage_loop.ask_about_state()
         self.app.pulse.taken_over = True
 
     async def commit(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:

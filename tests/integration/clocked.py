@@ -21,6 +21,7 @@ from schemas.events import EscalationType, GradingEvent, TickEvent
 from schemas.serde import Serde
 from streams import topics
 from streams.settings import Settings
+from streams.stages.escalation.stage import EscalationStage
 from tests.integration.watcher import Seen, Watcher
 from tests.services import RegistryService
 from tests.unit.clinical.cases import decision
@@ -65,6 +66,16 @@ class Clocked:
         value = self._serde.encode(TickEvent(now=now), topics.TICKS)
         number = partition_of(str(case_id).encode(), self.settings.partitions)
         self._producer.produce(topics.TICKS, value, partition=number, timestamp=int(now.timestamp() * 1000))
+        assert self._producer.flush(30) == 0
+
+    def partition_of(self, case_id: UUID) -> int:
+        """The partition of the case in every topic."""
+        return partition_of(str(case_id).encode(), self.settings.partitions)
+
+    def write_state(self, case_id: UUID, key: bytes, value: bytes) -> None:
+        """Write an entry to the case's partition of the escalation stage's state topic."""
+        topic = f"vigia.{EscalationStage.name}.state"
+        self._producer.produce(topic, value, key, partition=self.partition_of(case_id))
         assert self._producer.flush(30) == 0
 
     def stamp_ticks(self, how: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
@@ -130,6 +131,24 @@ def test_a_second_grading_merges_or_takes_the_place_of_the_first(clock: Clocked)
     clock.grade(first)
     clock.grade(replace(later))
     assert len(clock.all_escalated(first.case_id)) == 2
+
+
+def test_an_entry_of_a_newer_version_stops_nobody_elses_escalation_and_people_are_asked(clock: Clocked) -> None:
+    clock.kill_workers()
+    lost, other = uuid4(), uuid4()
+    while clock.partition_of(other) != clock.partition_of(lost):
+        other = uuid4()
+    clock.write_state(
+        lost, b"s" + uuid4().bytes, bytes(32) + json.dumps({"version": 2, "event": {"case_id": str(lost)}}).encode()
+    )
+    clock.start_worker()
+    clock.grade(emergency(other))
+    clock.escalated(other, 1)
+    asked = clock.escalated(lost, 1)[0].event
+    assert asked.case_id == lost
+    code, output = run(clock, "dead-letters", "list", "--reason", "state_unreadable", "--json")
+    assert code == 0
+    assert str(lost) in output
 
 
 def test_an_escalation_that_nobody_knows_is_told_in_one_line(clock: Clocked) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
 from schemas import ids
 from schemas.envelope.audit import audit_attributes, sha256_hex
@@ -30,7 +31,7 @@ from streams.runtime.records import Forward, Input, InputProblem, Output, Result
 from streams.runtime.stage import Stage
 from streams.stages.escalation import audit as entries
 from streams.stages.escalation.events import requested_escalation
-from streams.stages.escalation.state import EscalationState
+from streams.stages.escalation.state import EscalationState, case_of_unreadable
 from streams.stages.escalation.ticker import Ticker
 from streams.stages.grading.quarantine import Quarantine
 
@@ -70,6 +71,10 @@ class EscalationStage(Stage[Joined, EscalationState]):
     def new_state(self, partition: int) -> EscalationState:
         """No open escalations yet."""
         return EscalationState()
+
+    def case_of_entry(self, key: bytes, value: bytes) -> UUID | None:
+        """The case of an open escalation that a newer version has written."""
+        return case_of_unreadable(value)
 
     def on_assigned(self, states: Mapping[int, EscalationState]) -> None:
         """Watch these partitions. What fell due while nobody held them is ticked at once."""
@@ -173,7 +178,9 @@ class EscalationStage(Stage[Joined, EscalationState]):
             # A request of ours that cannot be processed would ask for itself for ever; the dead letter remains, and
             # with it the alert on dead letters.
             return Result()
-        lane = Lane.EMERGENCY if isinstance(event, GradingEvent) and _has_emergency(event) else Lane.ROUTINE
+        # An escalation that cannot be read may have been any.
+        urgent = problem.reason == "state_unreadable" or (isinstance(event, GradingEvent) and _has_emergency(event))
+        lane = Lane.EMERGENCY if urgent else Lane.ROUTINE
         return self._quarantine.ask(raw, event, problem, lane)
 
 

@@ -8,6 +8,7 @@ ask for people again.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -130,3 +131,11 @@ class EscalationState:
         if tracked is not None:
             self.counted[tracked.escalation.event.review_priority] -= 1
             self._deadlines.discard(escalation_id)
+
+
+def case_of_unreadable(value: bytes) -> UUID | None:
+    """The case that an entry names which this version cannot read; None where it is damaged."""
+    try:
+        return UUID(json.loads(value[_HASH_BYTES:])["event"]["case_id"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -30,6 +30,7 @@ CLINICAL: Mapping[str, Problem] = {
     "invalid_event": Problem.EVENT_INVALID,
     "record_too_large": Problem.EVENT_UNDECODABLE,
     "stage_failed": Problem.PROCESSING_FAILED,
+    "state_unreadable": Problem.PROCESSING_FAILED,
     "refused": Problem.PROCESSING_FAILED,
     "kills_worker": Problem.PROCESSING_FAILED,
     "unreadable": Problem.EVENT_UNDECODABLE,

@@ -56,7 +56,7 @@ def test_fields_that_a_newer_version_adds_or_an_older_one_did_not_have_are_no_ob
     plain["new"] = 1
     plain["event"]["newer"] = 2
     del plain["event"]["image"], plain["event"]["recommendations"], plain["event"]["synthetic"]
-    assert OpenEscalation.from_json(json.dumps(plain).encode()) == state
+    assert replace(OpenEscalation.from_json(json.dumps(plain).encode()), unknown="") == state
 
 
 def test_states_share_their_sentences() -> None:
