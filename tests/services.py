@@ -113,6 +113,8 @@ def kafka_container(port: int) -> DockerContainer:
         "inter.broker.listener.name": "INTERNAL",
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
+        "offsets.retention.minutes": "129600",
+        "transactional.id.expiration.ms": "2073600000",
         "offsets.topic.num.partitions": "4",
         "offsets.topic.replication.factor": "1",
         "transaction.state.log.num.partitions": "4",

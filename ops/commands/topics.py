@@ -13,7 +13,7 @@ from schemas.errors import SchemaNotRegisteredError, UndecodableError
 from schemas.registry import COMPATIBILITY, Registry, subject_of
 from schemas.serde import Serde
 from streams import topics
-from streams.broker import topic_admin
+from streams.broker import cluster_settings, topic_admin
 from streams.broker.clients import admin_client
 
 #: What brings a registry back that lost a schema or a rule.
@@ -50,16 +50,21 @@ def apply(as_json: bool) -> None:
 @topics_group.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Write the differences as JSON.")
 def check(as_json: bool) -> None:
-    """Say where the cluster and the registry differ from what is declared; exit code 1 when the pipeline cannot run."""
+    """Say where the cluster and the registry differ from what is declared; exit code 1 when the pipeline cannot run.
+
+    Brokers' own settings and release are looked at too: what exactly-once rests on.
+    """
     settings = load_settings()
-    differences = topic_admin.check(admin_client(settings.bootstrap_servers), settings)
+    admin = admin_client(settings.bootstrap_servers)
+    differences = topic_admin.check(admin, settings)
+    differences += cluster_settings.check(admin, settings.bootstrap_servers, settings)
     with Registry(settings.schema_registry_url) as registry:
         differences += tuple(_registry_differences(registry))
     if as_json:
         echo_json(_as_json(differences))
     else:
         _show(differences)
-        if not differences:
+        if not any(difference.topic in topics.BY_NAME for difference in differences):
             echo(f"{len(topics.ALL)} topics are as declared")
     _exit(differences)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
 
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
 
@@ -117,3 +119,52 @@ class DescribeProducers(Request[_DescribeProducersV0]):  # type: ignore[misc]
     def build(self, request_struct_class: type[_DescribeProducersV0]) -> _DescribeProducersV0:
         """The request as one version of the protocol has it."""
         return request_struct_class([(topic, numbers, {}) for topic, numbers in self._partitions.items()], {})
+
+
+class _ApiVersionsResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 18, 3
+    SCHEMA = Schema(
+        ("error_code", Int16),
+        (
+            "api_versions",
+            CompactArray(("api_key", Int16), ("min_version", Int16), ("max_version", Int16), ("tags", TaggedFields)),
+        ),
+        ("throttle_time_ms", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _ApiVersionsV3(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY, API_VERSION = 18, 3
+    RESPONSE_TYPE = _ApiVersionsResponse
+    SCHEMA = Schema(
+        ("client_software_name", CompactString("utf-8")),
+        ("client_software_version", CompactString("utf-8")),
+        ("tags", TaggedFields),
+    )
+
+    def parse_response_header(self, read_buffer: Any) -> ResponseHeader_v0:
+        """Of the oldest kind always: a client that asks does not know yet what the broker speaks."""
+        return ResponseHeader_v0.decode(read_buffer)
+
+
+class ApiVersions(Request[_ApiVersionsV3]):  # type: ignore[misc]
+    """What a broker speaks, and which features its program supports."""
+
+    API_KEY = 18
+
+    def build(self, request_struct_class: type[_ApiVersionsV3]) -> _ApiVersionsV3:
+        """The request as one version of the protocol has it."""
+        return request_struct_class("vigia", "1", {})
+
+
+_FEATURES = CompactArray(
+    ("name", CompactString("utf-8")), ("min_version", Int16), ("max_version", Int16), ("tags", TaggedFields)
+)
+
+
+def supported_features(answer: Any) -> dict[str, int]:
+    """Feature → highest level that the broker's program supports, of an answer to `ApiVersions`."""
+    tagged = answer.tags.get(0)
+    return {} if tagged is None else {name: most for name, _, most, _ in _FEATURES.decode(BytesIO(tagged)) or ()}

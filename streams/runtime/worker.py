@@ -10,10 +10,12 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
+from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import OneLineError
+from streams.broker.broker_version import metadata_levels, warnings
 from streams.broker.clients import admin_client
 from streams.runtime.app import StageApp, watch_lateness
 from streams.runtime.state import written_partition_counts
@@ -24,6 +26,9 @@ logger = logging.getLogger(__name__)
 #: A graceful stop finishes the batch in hand and commits it; longer than the slowest batch, shorter than the ten
 #: seconds after which Docker loses patience and kills.
 STOP_WITHIN_S = 8.0
+
+#: For the brokers to say what they are; a start does not wait longer for what only warns.
+VERSIONS_WITHIN_S = 5.0
 
 
 #: What a supervisor sees of a worker that could not go on: it starts another (EX_TEMPFAIL of sysexits.h).
@@ -142,8 +147,18 @@ async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
         except KafkaException:
             continue
         app.set_topics(count, topic_ids)
+        await _name_unsound_brokers(app)
         return True
     return False
+
+
+async def _name_unsound_brokers(app: StageApp) -> None:
+    try:
+        lines = warnings(await asyncio.wait_for(metadata_levels(app.bootstrap_servers), VERSIONS_WITHIN_S))
+    except (KafkaError, TimeoutError):
+        return
+    for line in lines:
+        logger.warning("%s", line)
 
 
 def _topic_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from ops.embedded import EmbeddedKafka
 from schemas.serde import Serde
+from streams.broker import cluster_settings
 from tests.chaos.test_runtime_kills import PARTITIONS, Workers, committed, topics
 from tests.counting import IN, IN_TOO, OUT, STATE, TOPICS, case
 from tests.services import KafkaService, RegistryService
@@ -21,6 +23,12 @@ from tests.services import KafkaService, RegistryService
 GROUP = "vigia-counting"
 #: The broker forgets offsets of an empty group after a minute, and looks every second.
 FORGETFUL = {"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    partitions: int = PARTITIONS
+    replication: int = 1
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +65,22 @@ def publish(kafka: KafkaService, serde: Serde, count: int) -> dict[object, list[
 def sources(kafka: KafkaService, serde: Serde, sent: dict[object, list[object]]) -> Counter[object]:
     _, found = committed(serde, kafka, sent)  # type: ignore[arg-type]
     return Counter(event for events in found.values() for event in events)
+
+
+def test_a_cluster_that_forgets_offsets_is_named(forgetful: KafkaService) -> None:
+    admin = AdminClient({"bootstrap.servers": forgetful.bootstrap_servers})
+    sizes = Sizes()
+    found = cluster_settings.check(admin, forgetful.bootstrap_servers, sizes)
+    assert [str(difference) for difference in found] == [
+        "broker 1: offsets.retention.minutes is 1, should be 129600 or more"
+    ]
+    needed = cluster_settings.check(admin, forgetful.bootstrap_servers, replace(sizes, replication=3))
+    serious = {(difference.topic, difference.what) for difference in needed if difference.serious}
+    assert {
+        ("broker 1", "offsets.topic.replication.factor"),
+        ("broker 1", "transaction.state.log.replication.factor"),
+        ("broker 1", "transaction.state.log.min.isr"),
+    } <= serious
 
 
 @pytest.mark.timeout(300)
