@@ -15,6 +15,8 @@ PREFIX = "vigia.errors."
 READER = "reader"
 #: How often this record has been redriven from the dead letters; its value goes up by one at each redrive.
 ATTEMPT = "vigia.attempt"
+#: On a record that a stage has sent to another partition, where it belongs: there it is not sent on a second time.
+FORWARDED = "vigia.forwarded"
 #: Ours on a dead letter: its value is a pointer, it has none because the original had none, or the key or headers are
 #: not those of the original (its value names what is left out).
 POINTER, NULL_VALUE, BOUNDED = PREFIX + "pointer", PREFIX + "null_value", PREFIX + "bounded"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from schemas.envelope.audit import audit_key, sha256_hex
+from schemas.envelope.dead_letter import FORWARDED
 from schemas.envelope.partitioner import partition_of_case
 from schemas.envelope.raw import RawRecord
 from schemas.events import AuditEntry
@@ -98,4 +99,4 @@ def _note_entry(note: AuditNote, now: datetime) -> AuditEntry:
 
 
 def _forwarded(raw: RawRecord, forward: Forward) -> Outgoing:
-    return Outgoing(forward.topic, forward.key, raw.value, headers=raw.headers)
+    return Outgoing(forward.topic, forward.key, raw.value, headers=(*raw.headers, (FORWARDED, b"1")))

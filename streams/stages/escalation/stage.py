@@ -8,6 +8,7 @@ from uuid import UUID
 
 from schemas import ids
 from schemas.envelope.audit import audit_attributes, sha256_hex
+from schemas.envelope.dead_letter import FORWARDED
 from schemas.envelope.partitioner import partition_of
 from schemas.envelope.raw import RawRecord
 from schemas.events import (
@@ -114,6 +115,10 @@ class EscalationStage(Stage[Joined, EscalationState]):
     def _on_acknowledgement(self, record: Consumed, ack: AcknowledgementEvent) -> Result:
         key = str(ack.case_id).encode()
         if partition_of(key, self.partition_count) != record.raw.partition:
+            if any(name == FORWARDED for name, _ in record.raw.headers):
+                # It was sent where it belongs and is here again: partitions were added meanwhile. One answer made
+                # thousands of records in seconds.
+                return Result(problem=InputProblem(reason="misplaced", detail="sent on already, and still misplaced"))
             # Sent with another partitioner than ours, or without a key: its escalation is on another partition.
             return Result(forward=Forward(topic=topics.ACKNOWLEDGEMENTS, key=key))
         tracked = record.state.get(ack.escalation_id)

@@ -31,6 +31,7 @@ CLINICAL: Mapping[str, Problem] = {
     "record_too_large": Problem.EVENT_UNDECODABLE,
     "stage_failed": Problem.PROCESSING_FAILED,
     "state_unreadable": Problem.PROCESSING_FAILED,
+    "misplaced": Problem.PROCESSING_FAILED,
     "refused": Problem.PROCESSING_FAILED,
     "kills_worker": Problem.PROCESSING_FAILED,
     "unreadable": Problem.EVENT_UNDECODABLE,

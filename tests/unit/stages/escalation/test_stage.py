@@ -30,6 +30,7 @@ from schemas.serde import Serde
 from streams import topics
 from streams.clinical.decision import Decision
 from streams.clinical.escalations import OpenEscalation
+from streams.runtime.encoding import ResultEncoder
 from streams.runtime.records import Input, InputProblem, Result
 from streams.stages.escalation.stage import MAX_RAISED, EscalationStage, Joined
 from streams.stages.escalation.state import EscalationState
@@ -259,6 +260,22 @@ def test_an_answer_on_another_partition_is_forwarded_with_the_key_of_its_case() 
     assert result.forward is not None
     assert (result.forward.topic, result.forward.key) == (topics.ACKNOWLEDGEMENTS, str(ack.case_id).encode())
     assert (result.notes, result.state) == ((), ())
+
+
+def test_an_answer_that_was_forwarded_and_is_misplaced_again_goes_to_people_instead_of_in_a_circle() -> None:
+    desk = Desk()
+    desk.stage.partition_count = 4
+    ack = answer(opened_in(desk), LADDER[0])
+    home = partition_of(str(ack.case_id).encode(), 4)
+    first = RawRecord(topic=topics.ACKNOWLEDGEMENTS, partition=0, offset=1, timestamp_ms=1, key=None, value=b"value")
+    forward = desk.take(ack, partition=(home + 1) % 4)
+    (sent,) = ResultEncoder(LocalEncoder(), desk.stage.state_topic).records(first, sha256_hex(b"value"), forward)
+    raw = replace(first, partition=(home + 1) % 4, key=sent.key, headers=sent.headers)
+    record = Input(raw=raw, event=ack, hash=sha256_hex(b"value"), state=desk.state)
+    (result,) = asyncio.run(desk.stage.handle_batch([record]))
+    assert result.forward is None
+    assert result.problem is not None
+    assert result.problem.reason == "misplaced"
 
 
 def test_a_canary_is_published_and_asks_nobody() -> None:
