@@ -57,7 +57,7 @@ def test_the_pinned_broker_keeps_what_it_committed_on_a_partition_without_a_lead
         producer = Producer({"bootstrap.servers": servers, "transactional.id": ID, "log_level": 0})
         producer.init_transactions(60)
         victim = next(node for node in (1, 2, 3) if node != asyncio.run(coordinator(servers)))
-        new = NewTopic(TOPIC, replica_assignment=[[victim]], config={"min.insync.replicas": "1"})
+        new = NewTopic(TOPIC, num_partitions=1, replica_assignment=[[victim]], config={"min.insync.replicas": "1"})
         admin.create_topics([new])[TOPIC].result(30)
         for value in (b"first", b"second"):
             producer.begin_transaction()
