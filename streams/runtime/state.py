@@ -36,7 +36,7 @@ _TAIL = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableEntry:
     """An entry that the stage cannot read, and where it lies."""
 
     value: bytes
@@ -58,7 +58,7 @@ class PartitionState(Generic[StateT]):
         #: Small records of the runtime's own, by name.
         self.notes: dict[bytes, bytes] = {}
         #: Entries of the stage's own that it cannot read, by key. They stay in the topic.
-        self.unreadable: dict[bytes, Unreadable] = {}
+        self.unreadable: dict[bytes, UnreadableEntry] = {}
 
     def restore(self, key: bytes, value: bytes | None, offset: int = 0, timestamp_ms: int = 0) -> None:
         """Take over one entry of the state topic, in the order in which they were written."""
@@ -69,14 +69,14 @@ class PartitionState(Generic[StateT]):
             else:
                 # Without a content's hash where an older version wrote it.
                 content = value[8 : 8 + CONTENT_BYTES].ljust(CONTENT_BYTES, b"\0")
-                self.marks.mark(rest, int.from_bytes(value[:8], "big") & 0xFFFFFFFF, content)
+                self.marks.restore(rest, int.from_bytes(value[:8], "big") & 0xFFFFFFFF, content)
         elif kind == OWN and value is not None:
             try:
                 self.own.restore(rest, value)
             except Exception as error:
                 # Whatever it is: one entry must not stop all others. The message may quote what it choked on.
                 logger.error("an entry of the state at offset %s cannot be read: %s", offset, type(error).__name__)
-                self.unreadable[key] = Unreadable(value, offset, timestamp_ms)
+                self.unreadable[key] = UnreadableEntry(value, offset, timestamp_ms)
         elif kind == POSITIONS and value is not None:
             self._restore_positions(value)
         elif kind == NOTE and value is not None:

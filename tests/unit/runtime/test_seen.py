@@ -103,6 +103,22 @@ def test_blocks_meet_at_their_edges(count: int) -> None:
     assert len(marks) == 0
 
 
+def test_an_id_that_is_restored_twice_counts_as_its_newest_and_goes_as_a_whole() -> None:
+    marks = Marks()
+    twice = UUID(int=1).bytes
+    marks.restore(twice, 5, ONE)
+    for number in range(70_000):
+        marks.restore(UUID(int=number + 2).bytes, 6, ONE)
+    marks.restore(twice, 7, TWO)
+    assert marks.look(twice, TWO) is Seen.SAME
+    assert twice not in marks.drop(6, 10**6, 10), "its newer mark is still needed in the topic"
+    assert marks.look(twice, TWO) is Seen.SAME
+    marks.forget(twice)
+    assert marks.look(twice, TWO) is Seen.NEW
+    marks.restore(twice, 8, ONE)
+    assert marks.look(twice, ONE) is Seen.SAME
+
+
 class AgainstADict(RuleBasedStateMachine):
     """Marks are what a plain dict of (time, content) would be."""
 

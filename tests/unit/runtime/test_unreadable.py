@@ -11,7 +11,7 @@ import pytest
 from schemas.envelope.audit import sha256_hex
 from streams import topics
 from streams.runtime.records import Outgoing
-from streams.runtime.state import PartitionState, Unreadable
+from streams.runtime.state import PartitionState, UnreadableEntry
 from streams.stages.escalation.state import EscalationState, case_of_unreadable
 from tests.unit.clinical.cases import decision
 from tests.unit.clinical.escalations import opened
@@ -49,7 +49,7 @@ def asked(bench: Bench) -> list[Outgoing]:
 def test_it_becomes_a_dead_letter_with_its_bytes_and_at_the_next_takeover_not_again() -> None:
     bench = Bench()
     # What the counting stage, which reads any value, cannot read is put where `restore` would.
-    bench.states[PARTITION].unreadable[b"s2"] = Unreadable(b"newer", 5, 2_000)
+    bench.states[PARTITION].unreadable[b"s2"] = UnreadableEntry(b"newer", 5, 2_000)
     records = asked(bench)
     (letter,) = (record for record in records if record.topic == topics.DEAD_LETTERS)
     assert (letter.key, letter.value) == (b"s2", b"newer")
@@ -60,9 +60,9 @@ def test_it_becomes_a_dead_letter_with_its_bytes_and_at_the_next_takeover_not_ag
     assert note.value == sha256_hex(b"newer").encode()
     again = Bench()
     again.states[PARTITION].restore(note.key, note.value)
-    again.states[PARTITION].unreadable[b"s2"] = Unreadable(b"newer", 5, 2_000)
+    again.states[PARTITION].unreadable[b"s2"] = UnreadableEntry(b"newer", 5, 2_000)
     assert asked(again) == []
-    again.states[PARTITION].unreadable[b"s2"] = Unreadable(b"another", 9, 2_000)
+    again.states[PARTITION].unreadable[b"s2"] = UnreadableEntry(b"another", 9, 2_000)
     assert asked(again) != [], "another content is another question"
 
 
