@@ -21,9 +21,13 @@ def case_id(patient_token: str | None, sha256: str, captured_at: datetime) -> UU
     return _id("case", patient_token or "", sha256, instant)
 
 
-def case_event_id(case_id: UUID, lane: str) -> UUID:
-    """The event that puts the case into `lane`: a case may be published again as an emergency, not twice alike."""
-    return _id("case-event", str(case_id), str(lane))
+def case_event_id(case_id: UUID, lane: str, content: str = "") -> UUID:
+    """The event that puts the case into `lane`: a case may be published again as an emergency, not twice alike.
+
+    `content` stands for what is known of the patient (`schemas.events.content.context_digest`): corrected, it is a
+    revision of the case, with an id of its own.
+    """
+    return _id("case-event", str(case_id), str(lane), *([content] if content else []))
 
 
 def derived_id(source_event_id: UUID, stage: str, version: str) -> UUID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 import click
@@ -18,6 +18,7 @@ from schemas.events import (
     EscalationEvent,
     GradingEvent,
     InferenceEvent,
+    PatientContext,
     PipelineStage,
     Reason,
     Text,
@@ -52,8 +53,9 @@ def show(case_id: UUID, language: str, as_json: bool, prefix: str) -> None:
     else:
         echo(f"case {case_id}")
         languages = ("es", "en") if language == "both" else (language,)
+        revisions = _revisions(events)
         for received in events:
-            for line in _told(received, trail, languages):
+            for line in _told(received, trail, languages, revisions):
                 echo(line)
         for line in _only_audited(events, trail):
             echo(line)
@@ -61,11 +63,30 @@ def show(case_id: UUID, language: str, as_json: bool, prefix: str) -> None:
         raise click.ClickException(f"nothing is known of case {case_id}")
 
 
-def _told(received: ReceivedEvent, trail: Trail, languages: tuple[str, ...]) -> Iterator[str]:
+def _revisions(events: Sequence[ReceivedEvent]) -> dict[UUID, int]:
+    """Event id → which revision of the case it speaks of, where a context was corrected; else nothing."""
+    contexts: list[PatientContext] = []
+    found: dict[UUID, int] = {}
+    for received in events:
+        event = received.decoded
+        if isinstance(event, CaseEvent):
+            if event.context not in contexts:
+                contexts.append(event.context)
+            found[event.event_id] = contexts.index(event.context) + 1
+        elif (source := getattr(event, "source_event_id", None)) in found:
+            found[event.event_id] = found[source]  # type: ignore[union-attr]  # it has a source, and so an id
+    return found if len(contexts) > 1 else {}
+
+
+def _told(
+    received: ReceivedEvent, trail: Trail, languages: tuple[str, ...], revisions: Mapping[UUID, int]
+) -> Iterator[str]:
     """A heading with time and place, and what a reader wants to know below it."""
     event = None if received.topic == topics.DEAD_LETTERS else received.decoded
     place = f"{received.topic}[{received.partition}]@{received.offset}"
-    yield f"\n{when(moment(received))} UTC  {_heading(received, trail)}   ({place})"
+    event_id: UUID | None = getattr(event, "event_id", None)
+    of = f", revision {revisions[event_id]}" if event_id in revisions else ""
+    yield f"\n{when(moment(received))} UTC  {_heading(received, trail)}{of}   ({place})"
     match event:
         case CaseEvent():
             yield f"  picture {event.image.uri} ({event.image.media_type}, {event.image.size_bytes} bytes)"

@@ -11,16 +11,20 @@ from schemas import binary
 from schemas.envelope.dead_letter import READER, case_id_of, event_id_of
 from schemas.envelope.raw import RawRecord
 from schemas.errors import UndecodableError
+from schemas.events.content import content_hash_of
 from schemas.writers import HEADER, Schemas, Writers, schema_id_of
 from streams import topics
 from streams.audit.facts import INTERNAL, INTO, EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
 from streams.audit.limits import REDRIVEN
 from streams.pipeline import REMARKED_ONLY
 
+_CASES = frozenset(topics.CASES.values())
 #: What a record says of its own origin, and its audit entry repeats; on a grading the severity too.
 BASIS = ("source_event_id", "model_version", "policy_version")
 #: What is read of a record that is no audit entry.
 PARTLY = frozenset({"event_id", "case_id", "severity", *BASIS})
+#: And of a case event, to tell a repetition from another event under its id.
+_OF_CASES = PARTLY | {"captured_at", "patient_token", "image", "context", "synthetic"}
 
 
 class FactReader:
@@ -43,6 +47,8 @@ class FactReader:
         basis = b""
         if topic in INTERNAL:
             basis = _basis(datum, datum.get("severity") if topic == topics.GRADINGS else None)
+        elif topic in _CASES:
+            basis = content_hash_of(datum)[:8]
         return RecordFact(topic, partition, offset, timestamp_ms, case_id, event_id, digest, basis, named == case_id)
 
     def dead_letter(
@@ -103,7 +109,7 @@ class FactReader:
             key = (topic, schema_id_of(value))
             writer = self._writers.writer(*key)
             if key not in self._narrowed:
-                self._narrowed[key] = binary.narrowed(writer, PARTLY)
+                self._narrowed[key] = binary.narrowed(writer, _OF_CASES if topic in _CASES else PARTLY)
             found: Mapping[str, Any] = binary.datum(value, HEADER.size, writer, self._narrowed[key])
             return found
         except UndecodableError:

@@ -23,7 +23,8 @@ class RecordFact(NamedTuple):
     #: None where the value holds none.
     event_id: bytes | None
     digest: bytes
-    #: Digest of what the record says of its own origin; empty where the audit does not repeat it.
+    #: Digest of what the record says of its own origin where the audit repeats it; of a case event, of its content
+    #: (`schemas.events.content`), by which a repetition is told from another event under its id. Else empty.
     basis: bytes = b""
     #: Whether key and value name the same case.
     sound: bool = True

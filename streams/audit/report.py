@@ -15,7 +15,7 @@ FINDINGS_KEPT = 10_000
 
 
 class Kind(StrEnum):
-    """What can be wrong. The first five speak of event records, the rest of the audit topic itself."""
+    """What can be wrong. The first six speak of event records, the rest of the audit topic itself."""
 
     CHANGED = "changed"
     """The record's bytes, key or case are not those that its audit entry speaks of."""
@@ -27,6 +27,8 @@ class Kind(StrEnum):
     """Two records, or two entries, of one decision."""
     LOST = "lost"
     """A stage has read past the record, and nothing was derived from it."""
+    REUSED = "reused"
+    """A record with other content under an event id that was used before, and no dead letter of it."""
     BROKEN_LINK = "broken_link"
     """An entry was derived from something that leads back to no ingested record of its case."""
     ENTRY_CHANGED = "entry_changed"

@@ -203,9 +203,14 @@ class ChainVerifier:
 
     def _copies(self, topic: str, event_id: bytes, versions: Sequence[Place]) -> None:
         """Records that share the event id of the one that an entry speaks of."""
+        content = self._records.versions(topic, event_id)[0].basis
         for place in versions:
             if topic in INTO:
-                if not self._explained_by_quarantine(topic, place):
+                if self._explained_by_quarantine(topic, place):
+                    continue
+                if place.basis != content:
+                    self._suspects.record(Kind.REUSED, topic, event_id, place, "nobody was asked about it")
+                else:
                     self._report.repeated += 1
             elif self._redriven[topic, place.digest] > 0:
                 self._redriven[topic, place.digest] -= 1

@@ -12,6 +12,7 @@ from uuid import UUID
 from schemas import ids
 from schemas.canary import canary_proof
 from schemas.events import CaseEvent, Lane, PatientContext
+from schemas.events.content import context_digest
 from streams.client.errors import InvalidCaseError
 from streams.client.tokens import Tokeniser
 from streams.clinical.context import ContextError, read_context
@@ -75,7 +76,7 @@ class CaseBuilder:
         image = self._images.put(data, accept_unreadable=case.accept_unreadable)
         case_id = ids.case_id(token, image.sha256, captured_at)
         return CaseEvent(
-            event_id=ids.case_event_id(case_id, lane),
+            event_id=ids.case_event_id(case_id, lane, context_digest(context)),
             case_id=case_id,
             lane=lane,
             captured_at=captured_at,

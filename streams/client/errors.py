@@ -13,7 +13,7 @@ class InvalidCaseError(ClientError, ValueError):
 
 
 class CaseConflictError(ClientError):
-    """The same picture, patient and time were published before with another context."""
+    """The same case was published before as a synthetic one, or is to be now and was none."""
 
 
 class NotAcknowledgedError(ClientError):

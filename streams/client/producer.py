@@ -2,6 +2,7 @@
 
 Publishing the same picture, patient and time again gives the same case and event ids. A producer that remembers the
 event sends nothing and returns the first answer; otherwise the stages see that the event was there before and drop it.
+With a corrected context it is a revision of the case: judged anew, under the same case id and an event id of its own.
 """
 
 from __future__ import annotations
@@ -187,10 +188,9 @@ class CaseProducer:
         with self._lock:
             earlier = self._sent.get(event.event_id)
             if earlier is not None and earlier.error is None:
-                if (earlier.event.context, earlier.event.synthetic) != (event.context, event.synthetic):
+                if earlier.event.synthetic != event.synthetic:
                     raise CaseConflictError(
-                        f"case {event.case_id} was published before with another context: "
-                        "the first stands; give another captured_at to open a new case"
+                        f"case {event.case_id} was published before as {_what(earlier.event)}, and not as {_what(event)}"
                     )
                 self._sent.move_to_end(event.event_id)
                 return earlier, True
@@ -233,3 +233,7 @@ class CaseProducer:
     def _noticed(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._brokers_down = True
+
+
+def _what(event: CaseEvent) -> str:
+    return "synthetic" if event.synthetic else "a patient's"

@@ -14,6 +14,7 @@ from uuid import UUID
 from schemas.envelope.audit import sha256_hex
 from schemas.envelope.raw import RawRecord
 from schemas.events import CaseRecord
+from schemas.events.content import content_hash
 from schemas.record import Record
 from streams import metrics
 from streams.runtime.dead_letter import needs_pointer
@@ -25,6 +26,10 @@ from streams.runtime.retry import Deadline
 from streams.runtime.seen import CONTENT_BYTES, Seen
 from streams.runtime.stage import Stage, failure
 from streams.runtime.state import PartitionState
+
+#: Reason of the dead letter of an event whose id was used before, for something else.
+OTHER_CONTENT = "other_content"
+_REUSED = "an event with this id was processed before, with other content"
 
 
 @dataclass(slots=True)
@@ -93,11 +98,16 @@ class Processor(Generic[EventT, StateT]):
             item.result = Result(problem=condemned.problem)
 
     def _is_duplicate(self, item: Item[EventT, StateT]) -> bool:
-        """Whether the event was processed before; then its result is empty."""
+        """Whether its event id was met before, so that the stage is not asked; then it has its result."""
         if not self._stage.deduplicates:
             return False
         event_id = event_id_of_input(item.event)
-        if item.state.saw(event_id, _content(item)) is not Seen.NEW:
+        seen = item.state.saw(event_id, _content(item))
+        if seen is Seen.OTHER:
+            # Not a repetition: another event, maybe another patient's, under an id that was used before.
+            item.result = Result(problem=InputProblem(reason=OTHER_CONTENT, detail=_REUSED))
+            return True
+        if seen is Seen.SAME:
             metrics.DUPLICATES.labels(self._stage.name).inc()
             item.result = Result()
             return True
@@ -146,7 +156,7 @@ class Processor(Generic[EventT, StateT]):
         return [self.encoder.state_record(change, item.raw.partition) for change in changes]
 
     def _quarantined(self, item: Item[EventT, StateT], problem: InputProblem) -> list[Outgoing]:
-        if self._stage.deduplicates and item.event is not None:
+        if self._stage.deduplicates and item.event is not None and problem.reason != OTHER_CONTENT:
             # It was not processed: redriven, it must not be taken for a duplicate.
             item.state.forget(event_id_of_input(item.event))
         if item.least:
@@ -165,5 +175,6 @@ def event_id_of_input(event: Record | None) -> UUID:
 
 
 def _content(item: Item[EventT, StateT]) -> bytes:
-    """What an event's mark keeps of its content: the beginning of its record's hash."""
-    return bytes.fromhex(sha256_hex(item.raw.value)[: 2 * CONTENT_BYTES])
+    """What an event's mark keeps of its content."""
+    assert item.event is not None
+    return content_hash(item.event)[:CONTENT_BYTES]

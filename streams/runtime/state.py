@@ -83,7 +83,7 @@ class PartitionState(Generic[StateT]):
             self.notes[rest] = value
 
     def saw(self, event_id: UUID, content: bytes) -> Seen:
-        """What is known of an event; `content` begins with `CONTENT_BYTES` of the SHA-256 of its record's value."""
+        """What is known of an event; `content` begins with `CONTENT_BYTES` of `schemas.events.content`."""
         return self.marks.look(event_id.bytes, content[:CONTENT_BYTES])
 
     def mark_seen(self, event_id: UUID, content: bytes, now_s: int) -> StateChange:

@@ -19,7 +19,6 @@ from schemas.events import CaseEvent, Lane
 from schemas.serde import Serde
 from streams.client import (
     BrokerUnavailableError,
-    CaseConflictError,
     CaseProducer,
     EventConsumer,
     NewCase,
@@ -124,10 +123,15 @@ def test_another_process_that_publishes_again_gives_the_same_ids(
     assert (again.case_id, again.event_id) == (first.case_id, first.event_id)
 
 
-def test_the_same_case_with_another_context_is_refused(producer: CaseProducer) -> None:
-    producer.publish(image=picture(5), patient_code="CD-2025-001", context={"age": 85}, captured_at=TAKEN)
-    with pytest.raises(CaseConflictError):
-        producer.publish(image=picture(5), patient_code="CD-2025-001", context={"age": 58}, captured_at=TAKEN)
+def test_the_same_case_with_another_context_is_a_revision_of_it(producer: CaseProducer) -> None:
+    def publish(context: Mapping[str, object]) -> PublishedCase:
+        return producer.publish(image=picture(5), patient_code="CD-2025-001", context=context, captured_at=TAKEN)
+
+    first, corrected, again = publish({"age": 85}), publish({"age": 58}), publish({"age": 58})
+    assert corrected.case_id == first.case_id
+    assert corrected.event_id != first.event_id
+    assert not corrected.duplicate
+    assert again.duplicate
 
 
 def test_many_threads_may_share_a_producer(

@@ -29,6 +29,8 @@ CLINICAL: Mapping[str, Problem] = {
     "unexpected_event": Problem.EVENT_UNDECODABLE,
     "invalid_event": Problem.EVENT_INVALID,
     "record_too_large": Problem.EVENT_UNDECODABLE,
+    "other_content": Problem.EVENT_INVALID,
+    "time_impossible": Problem.EVENT_INVALID,
     "stage_failed": Problem.PROCESSING_FAILED,
     "state_unreadable": Problem.PROCESSING_FAILED,
     "misplaced": Problem.PROCESSING_FAILED,

@@ -303,6 +303,17 @@ def test_the_same_case_published_twice_counts_once() -> None:
     assert found.repeated == 1
 
 
+def test_an_event_id_used_again_for_something_else_is_a_finding_unless_people_were_asked() -> None:
+    chain = one_case()
+    first = chain.records[0]
+    other = first._replace(offset=99, digest=digest("another patient's"), basis=b"another8")
+    chain.records.append(other)
+    limits = replace(chain.limits(), taken_up={(first.topic, first.partition): 100})
+    found = report(chain, limits)
+    assert found.repeated == 0
+    assert [(each.kind, each.offset) for each in found.findings] == [(Kind.REUSED, 99)]
+
+
 def test_an_erased_case_leaves_traces_that_are_no_findings_but_excuses_nothing_later() -> None:
     chain = Chain()
     erased = chain.judged(1, escalations=2)

@@ -94,8 +94,12 @@ def test_the_picture_is_in_the_store(builder: CaseBuilder, settings: Settings) -
 
 def test_the_same_picture_patient_and_time_are_the_same_case(builder: CaseBuilder) -> None:
     one = builder.build(case())
-    again = builder.build(case(context={"age": 70}, captured_at=TAKEN.astimezone(datetime.now().astimezone().tzinfo)))
+    again = builder.build(case(captured_at=TAKEN.astimezone(datetime.now().astimezone().tzinfo)))
     assert (one.case_id, one.event_id) == (again.case_id, again.event_id)
+    corrected = builder.build(case(context={"age": 70}))
+    assert corrected.case_id == one.case_id
+    assert corrected.event_id != one.event_id, "the stages would leave it out as a repetition"
+    assert builder.build(case(context={"age": 70, "mobility": None})).event_id == corrected.event_id
 
 
 @pytest.mark.parametrize(

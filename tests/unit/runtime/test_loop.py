@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -328,3 +329,21 @@ def test_a_result_for_a_partition_that_went_is_left_to_its_next_owner() -> None:
     bench.process([bench.message(bench.serde.add(event))])
     bench.outbox.revoke(PARTITION)
     assert not stage.later(stage.record.raw, event, Result(), ())
+
+
+def test_an_event_id_that_comes_again_for_another_case_is_a_dead_letter_and_no_repetition() -> None:
+    bench = Bench()
+    event_id = uuid4()
+    first, other = case(uuid4(), event_id), case(uuid4(), event_id)
+    again = replace(first, published_at=first.published_at + timedelta(minutes=1), producer="another tablet")
+    messages = [bench.message(bench.serde.add(event)) for event in (first, other, again)]
+    records, offsets = bench.process(messages)
+    letters = [record for record in records if record.topic == "vigia.dead-letters"]
+    assert [record.value for record in letters] == [messages[1].value]
+    assert dict(letters[0].headers)[PREFIX + "reason"] == b"other_content"
+    assert len(outputs(records)) == 1
+    assert offsets == {TOPIC: 3}
+    # The mark of the event that was processed stands: redriven, the other is refused again, the first left out.
+    records, _ = bench.process([bench.message(messages[1].value), bench.message(messages[0].value)])
+    assert [record.topic for record in records].count("vigia.dead-letters") == 2
+    assert len(outputs(records)) == 1

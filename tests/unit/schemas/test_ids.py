@@ -20,6 +20,7 @@ CASE = ids.case_id(TOKEN, HASH, AT)
 def test_ids_have_not_changed_since_the_first_release() -> None:
     assert UUID("c3ea39c3-ae98-5e4b-a198-9d18822b5aaf") == CASE
     assert ids.case_event_id(CASE, "emergency") == UUID("0840c63e-d5da-59d4-9a28-45fc6f3b86e5")
+    assert ids.case_event_id(CASE, "emergency", "ab") not in (CASE, ids.case_event_id(CASE, "emergency"))
     assert ids.derived_id(CASE, "grading", "1.0.0") == UUID("b7db4651-2c17-55df-a2f9-a1f92f208acb")
     assert ids.escalation_id(CASE, "human_review") == UUID("7bf64c4e-3689-5a8e-bd3c-a5ffa70cbfce")
     assert ids.escalation_event_id(CASE, 2) == UUID("e321d2dc-2da5-59ef-8287-df9860bbfd10")
