@@ -189,9 +189,7 @@ class CaseProducer:
             earlier = self._sent.get(event.event_id)
             if earlier is not None and earlier.error is None:
                 if earlier.event.synthetic != event.synthetic:
-                    raise CaseConflictError(
-                        f"case {event.case_id} was published before as {_what(earlier.event)}, and not as {_what(event)}"
-                    )
+                    raise CaseConflictError(f"case {event.case_id} was published before as {_what(earlier.event)}")
                 self._sent.move_to_end(event.event_id)
                 return earlier, True
             self._sent[event.event_id] = delivery

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from confluent_kafka import Message, TopicPartition
 
 from schemas.envelope.audit import audit_key, sha256_hex
 from schemas.envelope.partitioner import partition_of
-from schemas.events import AuditEntry, CaseEvent, PipelineStage
+from schemas.events import AuditEntry, CaseEvent, PatientContext, PipelineStage
 from streams import topics
 from streams.audit.auditor import Auditor
 from streams.audit.report import Kind, Report
@@ -73,6 +74,23 @@ def test_a_chain_is_clean_at_every_step_of_its_way(pipeline: AuditedPipeline) ->
     assert (report.pending, report.quarantined) == (0, 1)
     assert report.records[topics.GRADINGS] == 2
     assert report.entries > 8
+
+
+def test_a_used_event_id_is_a_dead_letter_and_a_corrected_context_a_revision(pipeline: AuditedPipeline) -> None:
+    case = case_event()
+    corrected = replace(case, event_id=uuid4(), context=PatientContext(necrosis=True))
+    place = partition_of(str(case.case_id).encode(), PARTITIONS)
+    ids = (uuid4() for _ in range(1_000))
+    beside = next(each for each in ids if partition_of(str(each).encode(), PARTITIONS) == place)
+    others = replace(case_event(case_id=beside), event_id=case.event_id)
+    for event in (case, others, corrected):
+        pipeline.publish(topics.CASES_ROUTINE, event)
+    pipeline.run()
+    report = verify(pipeline)
+    assert report.clean, report.findings
+    assert (report.repeated, report.quarantined) == (0, 1)
+    assert report.records[topics.INFERENCES] == 2
+    assert verify(pipeline, others.case_id).records[topics.GRADINGS] == 1, "people are asked about it"
 
 
 def test_bad_input_and_duplicates_leave_a_clean_chain(pipeline: AuditedPipeline) -> None:
