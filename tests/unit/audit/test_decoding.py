@@ -16,7 +16,17 @@ from schemas import binary, definitions
 from schemas.envelope.audit import audit_key
 from schemas.envelope.dead_letter import case_id_of, event_id_of, origin_of
 from schemas.envelope.raw import RawRecord
-from schemas.events import AuditEntry, CaseEvent, ImageReference, Lane, PatientContext, PipelineStage, Severity
+from schemas.events import (
+    AuditEntry,
+    BradenSubscores,
+    CaseEvent,
+    ImageReference,
+    Lane,
+    PatientContext,
+    PipelineStage,
+    Severity,
+)
+from schemas.events.content import content_hash
 from streams import topics
 from streams.audit.decoding import FactReader
 from streams.audit.facts import EntryFact, RecordFact, Unreadable, case_in_key, uuid_bytes
@@ -53,6 +63,9 @@ class Known:
         return frozenset({f"{topics.CASES_ROUTINE}-value"})
 
 
+SUBSCORES = BradenSubscores(sensory=2, moisture=2, activity=1, mobility=1, nutrition=2, friction=1)
+
+
 def header(schema_id: int) -> bytes:
     return struct.pack(">bI", 0, schema_id)
 
@@ -66,7 +79,7 @@ def case() -> CaseEvent:
         captured_at=NOW,
         published_at=NOW,
         image=image,
-        context=PatientContext(),
+        context=PatientContext(age=80, braden_subscores=SUBSCORES),
         producer="test",
     )
 
@@ -96,6 +109,7 @@ def test_a_record_gives_its_ids_and_its_hash_and_the_schema_is_asked_for_once() 
     fact = record(reader, value, str(event.case_id).encode())
     assert (fact.event_id, fact.case_id, fact.sound) == (event.event_id.bytes, event.case_id.bytes, True)
     assert fact.digest == hashlib.sha256(value).digest()
+    assert fact.basis == content_hash(event)[:8]
     record(reader, value, str(event.case_id).encode())
     assert known.asked == [CASE]
 
