@@ -84,8 +84,8 @@ def _told(
     """A heading with time and place, and what a reader wants to know below it."""
     event = None if received.topic == topics.DEAD_LETTERS else received.decoded
     place = f"{received.topic}[{received.partition}]@{received.offset}"
-    event_id: UUID | None = getattr(event, "event_id", None)
-    of = f", revision {revisions[event_id]}" if event_id in revisions else ""
+    revision = revisions.get(getattr(event, "event_id", UUID(int=0)))
+    of = "" if revision is None else f", revision {revision}"
     yield f"\n{when(moment(received))} UTC  {_heading(received, trail)}{of}   ({place})"
     match event:
         case CaseEvent():

@@ -7,7 +7,7 @@ from streams.broker.received import ReceivedEvent
 from streams.client.cases import NewCase
 from streams.client.consumer import EventConsumer
 from streams.client.delivery import PublishedCase, RefusedCase
-from streams.client.errors import CaseConflictError, ConsumerError, InvalidCaseError, NotAcknowledgedError
+from streams.client.errors import CaseConflictError, ClockError, ConsumerError, InvalidCaseError, NotAcknowledgedError
 from streams.client.producer import PUBLISH_ERRORS, CaseProducer
 
 # A library is silent unless its user configures logging; errors reach the caller as exceptions.
@@ -19,6 +19,7 @@ __all__ = [
     "CaseConflictError",
     "CaseProducer",
     "ClientError",
+    "ClockError",
     "ConsumerError",
     "EventConsumer",
     "InvalidCaseError",

@@ -16,6 +16,7 @@ from schemas.events.content import context_digest
 from streams.client.errors import InvalidCaseError
 from streams.client.tokens import Tokeniser
 from streams.clinical.context import ContextError, read_context
+from streams.clinical.times import OLDEST
 from streams.images import metadata as image_metadata
 from streams.images.store import MAX_IMAGE_BYTES, ImageStore
 from streams.settings import Settings
@@ -124,12 +125,17 @@ def capture_time(case: NewCase, data: bytes, now: datetime) -> datetime:
     else:
         written = image_metadata.capture_time(data)
         if written is not None and EARLIEST_CAMERA_TIME <= written <= now + CLOCK_TOLERANCE:
-            return written
-        if isinstance(case.image, bytes):
+            taken = written
+        elif isinstance(case.image, bytes):
             raise InvalidCaseError("captured_at: neither given nor in the picture (EXIF time with its offset from UTC)")
-        taken = _EPOCH + timedelta(microseconds=_stat(case.image).st_mtime_ns // 1000)
+        else:
+            taken = _EPOCH + timedelta(microseconds=_stat(case.image).st_mtime_ns // 1000)
     if taken > now + CLOCK_TOLERANCE:
         raise InvalidCaseError("captured_at: lies in the future")
+    if taken < now - OLDEST:
+        raise InvalidCaseError(
+            f"captured_at: lies more than {OLDEST.days} days back: is the clock right? If so, no case is opened for it"
+        )
     return taken
 
 

@@ -23,5 +23,9 @@ class NotAcknowledgedError(ClientError):
     """
 
 
+class ClockError(ClientError):
+    """The broker refuses the time of this machine. Nothing is stored, and publishing again before it is set is vain."""
+
+
 class ConsumerError(ClientError):
     """The broker refuses to let us read, or to keep a position."""

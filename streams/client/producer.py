@@ -29,7 +29,7 @@ from streams.broker.errors import BrokerUnavailableError, ClientError, TopicMiss
 from streams.broker.mending import MendingProducer
 from streams.client.cases import CaseBuilder, NewCase
 from streams.client.delivery import Delivery, PublishedCase, RefusedCase
-from streams.client.errors import CaseConflictError, NotAcknowledgedError
+from streams.client.errors import CaseConflictError, ClockError, NotAcknowledgedError
 from streams.client.tokens import PatientCodeError
 from streams.images.errors import ImageError, StoreUnavailableError
 from streams.settings import Settings
@@ -125,7 +125,8 @@ class CaseProducer:
 
         Raises one of PUBLISH_ERRORS: about the input (InvalidCaseError, PatientCodeError, ImageError,
         CaseConflictError), or about what is not there (StoreUnavailableError, RegistryUnavailableError,
-        BrokerUnavailableError, TopicMissingError, NotAcknowledgedError). After any of them it is safe to publish again.
+        BrokerUnavailableError, TopicMissingError, ClockError, NotAcknowledgedError). After any of them it is safe to
+        publish again.
         """
         case = NewCase(
             image=image,
@@ -219,6 +220,8 @@ class CaseProducer:
             return delivery.published(duplicate=duplicate)
         if error is not None and error.code() in _NO_SUCH_TOPIC:
             raise TopicMissingError(f"topic {delivery.topic} does not exist: run `vigia topics apply`")
+        if error is not None and error.code() == KafkaError.INVALID_TIMESTAMP:
+            raise ClockError("the broker refuses the time of this machine: set its clock (NTP), then publish again")
         if self._brokers_down:
             raise BrokerUnavailableError(
                 f"no broker answered within {self._within_s:g} s: is VIGIA_BOOTSTRAP_SERVERS right, and is it up?"

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from schemas.serde import Serde
 from streams.client import (
     BrokerUnavailableError,
     CaseProducer,
+    ClockError,
     EventConsumer,
     NewCase,
     PublishedCase,
@@ -32,7 +33,7 @@ from streams.settings import Settings
 from tests.integration.client_events import settings_for
 from tests.services import KafkaService, RegistryService
 
-TAKEN = datetime(2025, 11, 24, 9, 30, tzinfo=UTC)
+TAKEN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 CONTEXT = {"age": 85, "diabetes": True, "risk_score": 18}
 
 
@@ -224,3 +225,17 @@ def test_a_contract_that_is_not_registered_and_a_registry_that_is_away_are_told_
     with CaseProducer(away, topics=lanes) as producer:
         with pytest.raises(RegistryUnavailableError):
             producer.publish(image=picture(9), patient_code="CD-2025-001", captured_at=TAKEN)
+
+
+def test_a_time_that_the_broker_refuses_is_told_apart_with_what_to_do(
+    settings: Settings, make_topic: Callable[..., str]
+) -> None:
+    # To a broker that takes no record older than it is, every clock is behind.
+    topic = make_topic("strict", config={"message.timestamp.before.max.ms": "0"})
+    lanes = {Lane.ROUTINE: topic, Lane.EMERGENCY: topic}
+    serde = Serde(settings.schema_registry_url)
+    serde.register_all([(topic, CaseEvent)])
+    with CaseProducer(settings, topics=lanes, serde=serde) as producer:
+        with pytest.raises(ClockError, match="set its clock"):
+            producer.publish(image=picture(11), patient_code="CD-2025-001", captured_at=TAKEN)
+    serde.close()

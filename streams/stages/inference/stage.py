@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from schemas.envelope.audit import audit_attributes
 from schemas.envelope.raw import RawRecord
 from schemas.events import CaseEvent, ImageReference, Lane, PipelineStage
 from streams import metrics, topics
+from streams.clinical import times
 from streams.images.errors import ImageError, StoreUnavailableError
 from streams.images.store import ImageStore
 from streams.runtime.records import AuditNote, Input, InputProblem, Output, Result
@@ -122,7 +123,7 @@ class InferenceStage(StatelessStage[CaseEvent]):
         started = time.perf_counter()
         seen = await self._pictures.see([record.event.image for record in records], Deadline.after(self.patience_s))
         metrics.PHASE.labels("fetch").observe(time.perf_counter() - started)
-        return seen
+        return [_untimely(record) or said for record, said in zip(records, seen, strict=True)]
 
     async def _explain(self, pictures: Sequence[Decoded], verdicts: Sequence[Judgement]) -> list[ImageReference | None]:
         """Where the model looked, drawn over each picture with an injury and stored beside it."""
@@ -196,3 +197,10 @@ class InferenceStage(StatelessStage[CaseEvent]):
     def on_problem(self, raw: RawRecord, event: CaseEvent | None, problem: InputProblem) -> Result:
         """A person looks at what the model could not be shown."""
         return self._quarantine.ask(raw, event, problem, self.lane)
+
+
+def _untimely(record: CaseInput) -> InputProblem | None:
+    """What is wrong with the times of a case, by the broker's stamp: a clock that was never set, most often."""
+    stamped = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=max(0, record.raw.timestamp_ms))
+    wrong = times.impossible(record.event.captured_at, record.event.published_at, stamped)
+    return None if wrong is None else InputProblem(reason="time_impossible", detail=f"the case {wrong}")

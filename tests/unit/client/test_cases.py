@@ -23,7 +23,7 @@ from streams.settings import Settings
 
 KEY = bytes(range(32))
 NOW = datetime(2025, 11, 24, 12, 0, tzinfo=UTC)
-TAKEN = datetime(2025, 11, 24, 9, 30, 15, tzinfo=UTC)
+TAKEN = datetime.now(UTC).replace(second=15, microsecond=0) - timedelta(hours=3)
 
 
 def picture(shade: int = 90, **taken: str) -> bytes:
@@ -204,7 +204,8 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_given_time_comes_first_then_the_cameras_then_the_files(file: Path) -> None:
     written = picture(DateTimeOriginal="2025:11:24 06:00:00", OffsetTimeOriginal="-03:00")
-    assert capture_time(case(image=file, captured_at=TAKEN), written, NOW) == TAKEN
+    given = NOW - timedelta(hours=3)
+    assert capture_time(case(image=file, captured_at=given), written, NOW) == given
     assert capture_time(case(image=file, captured_at=None), written, NOW) == datetime(2025, 11, 24, 9, tzinfo=UTC)
     changed = NOW - timedelta(hours=2) + timedelta(microseconds=123_456)
     assert capture_time(case(image=file, captured_at=None), picture(), NOW) == changed
@@ -219,3 +220,10 @@ def test_a_camera_whose_clock_is_wrong_is_not_believed(file: Path, written: str)
 def test_bytes_without_any_time_are_refused_since_each_attempt_would_be_a_new_case() -> None:
     with pytest.raises(InvalidCaseError, match="captured_at"):
         capture_time(case(captured_at=None), picture(), NOW)
+
+
+@pytest.mark.parametrize("written", [None, "2025:07:01 06:00:00"])
+def test_a_time_from_which_nothing_would_be_kept_any_more_is_refused(written: str | None) -> None:
+    data = picture() if written is None else picture(DateTimeOriginal=written, OffsetTimeOriginal="+00:00")
+    with pytest.raises(InvalidCaseError, match="captured_at: lies more than 90 days back"):
+        capture_time(case(captured_at=datetime(2020, 1, 1, tzinfo=UTC) if written is None else None), data, NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import cv2
 import numpy as np
+import pytest
 
 from inference.decode import Decoded
 from inference.findings import CLASSES, Finding, ModelError
@@ -104,7 +105,9 @@ def case_input(reference: ImageReference) -> CaseInput:
         context=PatientContext(),
         producer="test",
     )
-    raw = RawRecord(topic=topics.CASES_ROUTINE, partition=0, offset=0, timestamp_ms=0, key=None, value=b"")
+    raw = RawRecord(
+        topic=topics.CASES_ROUTINE, partition=0, offset=0, timestamp_ms=int(now.timestamp() * 1000), key=None, value=b""
+    )
     return Input(raw=raw, event=event, hash="0" * 64, state=NoState())
 
 
@@ -191,3 +194,26 @@ def test_a_synthetic_case_is_believed_of_the_canary_only_and_people_are_asked_ab
     assert isinstance(asked.event, GradingEvent)
     assert asked.event.synthetic is False, "nobody would have been asked"
     assert asked.event.escalations
+
+
+@pytest.mark.parametrize(
+    ("event", "stamped"),
+    [
+        ({"captured_at": datetime(2020, 1, 1, tzinfo=UTC)}, {}),
+        ({"captured_at": datetime.now(UTC) + timedelta(hours=2)}, {}),
+        ({"published_at": datetime.now(UTC) + timedelta(hours=2)}, {}),
+        ({}, {"timestamp_ms": 0}),
+        ({}, {"timestamp_ms": -(10**14)}),
+        ({}, {"timestamp_ms": 1_600_000_000_000}),
+    ],
+)
+def test_a_case_of_an_impossible_time_goes_to_people(
+    tmp_path: Path, event: dict[str, Any], stamped: dict[str, Any]
+) -> None:
+    bench = Bench(tmp_path)
+    sound, wrong = bench.case(judged(), 1), bench.case(judged(), 2)
+    wrong = replace(wrong, event=replace(wrong.event, **event), raw=replace(wrong.raw, **stamped))
+    results = bench.process([wrong, sound])
+    assert results[0].problem is not None
+    assert results[0].problem.reason == "time_impossible"
+    assert results[1].problem is None
