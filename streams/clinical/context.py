@@ -1,7 +1,8 @@
 """Reads a patient's context from a plain mapping, as it comes from a form, a bot or `vigia grade`.
 
-Absent is unknown, not false. An unknown field or a value out of range is an error that names the field and never shows
-the value, since that is patient data. Spanish names of places and signs are accepted; what is not known is not guessed.
+Absent is unknown, not false. A value out of range is an error that names the field and never shows the value, since
+that is patient data; a field that is not known is named by its number. Spanish names of places and signs are accepted;
+what is not known is not guessed.
 """
 
 from __future__ import annotations
@@ -74,12 +75,19 @@ def read_context(values: Mapping[str, object] | None) -> PatientContext:
     if not isinstance(values, Mapping):
         raise ContextError("context", "must be an object")
     read: dict[str, object] = {}
+    _all_known("context", values, FIELDS)
     for name, value in values.items():
-        if name not in FIELDS:
-            raise ContextError(f"context.{name}", f"is not known (known: {', '.join(FIELDS)})")
         if value is not None:
             read[name] = _value(name, value)
     return _checked(PatientContext, "context", read)
+
+
+def _all_known(path: str, values: Mapping[str, object], known: tuple[str, ...]) -> None:
+    for number, name in enumerate(values, start=1):
+        if name not in known:
+            # By number: what stands where a name should may be a patient's.
+            problem = f"has a field that is not known, number {number} of {len(values)} (known: {', '.join(known)})"
+            raise ContextError(path, problem)
 
 
 def _value(name: str, value: object) -> object:
@@ -117,9 +125,7 @@ def _named(path: str, value: object, names: Mapping[tuple[str, ...], _Code]) -> 
 def _subscores(path: str, value: object) -> BradenSubscores:
     if not isinstance(value, Mapping):
         raise ContextError(path, "must be an object")
-    for name in value:
-        if name not in SUBSCORES:
-            raise ContextError(f"{path}.{name}", f"is not known (known: {', '.join(SUBSCORES)})")
+    _all_known(path, value, SUBSCORES)
     for name in SUBSCORES:
         if value.get(name) is None:
             raise ContextError(f"{path}.{name}", "is missing (a Braden score needs all six)")

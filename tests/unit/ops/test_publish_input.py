@@ -35,7 +35,7 @@ def publish(tmp_path: Path, *arguments: str, **env: str) -> Result:
     [
         (["--patient-code", "CD-2025-1"], "the patient code does not match"),
         (["--unidentified", "--context", '{"age": 400}'], "context.age must lie in 0 to 120"),
-        (["--unidentified", "--context", '{"edad": 85}'], "context.edad is not known"),
+        (["--unidentified", "--context", '{"edad": 85}'], "context has a field that is not known, number 1 of 1"),
         (["--unidentified", "--context", "age=85"], "--context: not JSON at character 1"),
         (["--unidentified", "--context", "[85]"], "--context: must be a JSON object"),
         (["--unidentified", "--context", "@nowhere.json"], "--context: the file cannot be read"),
