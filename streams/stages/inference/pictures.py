@@ -92,9 +92,11 @@ class Pictures:
             size = min(reference.size_bytes * folder.copies, FETCH_BYTES)
             async with asyncio.timeout(deadline.left()), self._fetching.reserved(size) as held:
                 fetched = await self._fetch(reference, held, deadline)
-                if isinstance(fetched, Decoded):
-                    return fetched
-                return await self._decode(*fetched, deadline)
+                if isinstance(fetched, tuple):
+                    fetched = await self._decode(*fetched, deadline)
+            if isinstance(fetched, Decoded):
+                return fetched
+            raise fetched
         except ImageProblem as problem:
             if problem.code in (ProblemCode.DECODER_FAILED, ProblemCode.DECODER_TIMEOUT):
                 metrics.DECODER_ENDED.labels(problem.code.value).inc()
@@ -110,7 +112,7 @@ class Pictures:
 
     async def _fetch(
         self, reference: ImageReference, held: Reservation, deadline: Deadline
-    ) -> Decoded | tuple[bytes, Header]:
+    ) -> Decoded | tuple[bytes, Header] | ImageProblem | ImageError:
         return await until_deadline(
             lambda: _result(self._lent.watch(self._fetchers.submit(partial(self._fetch_one, reference))), held),
             StoreUnavailableError,
@@ -126,12 +128,25 @@ class Pictures:
             metrics.UNSTRIPPED.labels(self._stage).inc()
         return decode(data, header) if header.plain else (data, header)
 
-    async def _decode(self, data: bytes, header: Header, deadline: Deadline) -> Decoded:
+    async def _decode(self, data: bytes, header: Header, deadline: Deadline) -> Decoded | ImageProblem | ImageError:
         async with self._decoding.reserved(header.memory + len(data)) as held:
             return await _result(self._decoders.decode(data, header, deadline.left()), held)
 
 
-async def _result(work: Future[_T], held: Reservation) -> _T:
-    """What a thread returns. The bytes that it works on stay reserved until it is done, whoever still waits."""
+async def _result(work: Future[_T], held: Reservation) -> _T | ImageProblem | ImageError:
+    """What a thread returns, or what is wrong with the picture, as a value: an exception that is raised keeps what its
+    frames hold, the picture's bytes, until the garbage collector comes by.
+
+    The bytes that it works on stay reserved until it is done, whoever still waits.
+    """
     held.hold_for(work)
-    return await asyncio.wrap_future(work)
+    waited = asyncio.wrap_future(work)
+    try:
+        await asyncio.wait([waited])
+    except asyncio.CancelledError:
+        waited.cancel()
+        raise
+    error = waited.exception()
+    if isinstance(error, ImageProblem | ImageError):
+        return error.with_traceback(None)
+    return waited.result()
