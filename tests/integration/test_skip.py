@@ -94,6 +94,8 @@ def test_a_record_is_skipped_by_hand_and_everything_else_goes_on(system: System)
     assert (json.loads(letter)["stage"], json.loads(letter)["reason"]) == (WORKER, "skipped")
     again = vigia(system, "skip", TOPIC, "1", str(offset), "--reason", "a test")
     assert (again.returncode, "nothing was skipped" in again.stderr) == (1, True)
+    verified = vigia(system, "audit", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 @pytest.mark.parametrize(
