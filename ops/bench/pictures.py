@@ -132,7 +132,8 @@ def _input(reference: ImageReference) -> Input[CaseEvent, NoState]:
         context=PatientContext(),
         producer="bench",
     )
-    raw = RawRecord(topic=topics.CASES_ROUTINE, partition=0, offset=0, timestamp_ms=0, key=None, value=b"")
+    arrived = int(now.timestamp() * 1000)
+    raw = RawRecord(topic=topics.CASES_ROUTINE, partition=0, offset=0, timestamp_ms=arrived, key=None, value=b"")
     return Input(raw=raw, event=event, hash="0" * 64, state=NoState())
 
 
