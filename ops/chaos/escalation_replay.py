@@ -70,7 +70,7 @@ class CaseReplay:
             for request in seen.event.escalations:
                 if (grading_id, request.type.value) not in self._met:
                     event_id = ids.escalation_event_id(ids.escalation_id(grading_id, request.type.value), 0)
-                    kind = Violation.UNAUDITED if event_id in self._escalations else Violation.LOST
+                    kind = Violation.UNAUDITED if event_id in self._escalations else Violation.SILENCED
                     self._verdict.add(kind, f"{request.type.value} escalation asked for at {where(seen)}")
         for event_id, records in self._escalations.items():
             if event_id not in self._claimed:

@@ -20,6 +20,8 @@ from ops.system.system import System
 
 #: Longer than the session timeout (6 s) and the takeover by the other workers.
 ZOMBIE_S = 9.0
+#: Longer than it takes to notice that a process stands still (30 s), and to end it.
+FROZEN_S = 60.0
 #: Longer than the broker's session (2 s in a cluster of three): the others elect new leaders meanwhile.
 BROKER_PAUSE_S = 4.0
 REGISTRY_PAUSE_S = 8.0
@@ -89,6 +91,12 @@ class Faults:
                 return self._scale(planned)
             case FaultKind.POISON:
                 return self._load.poison(planned.draw)
+            case FaultKind.HOSTILE:
+                return self._load.hostile(planned.draw)
+            case FaultKind.FLOOD:
+                return self._load.flood(planned.draw)
+            case FaultKind.FROZEN_WORKER:
+                return self._freeze_worker(planned.draw)
             case FaultKind.DUPLICATES:
                 return self._load.duplicates(planned.draw)
             case FaultKind.RESTART_ALL:
@@ -105,6 +113,18 @@ class Faults:
         self._end.wait(ZOMBIE_S)
         self._workers.signal(name, signal.SIGCONT)
         return name
+
+    def _freeze_worker(self, draw: float) -> str:
+        name = _pick(self._workers.names(), draw)
+        before = self._workers.pid(name)
+        if before is None or not self._workers.signal(name, signal.SIGSTOP):
+            return ""
+        deadline = time.monotonic() + FROZEN_S
+        while self._workers.pid(name) == before:
+            if time.monotonic() > deadline or self._end.wait(0.2):
+                self._workers.signal(name, signal.SIGCONT)
+                return f"{name}, and nobody ended it"
+        return f"{name}, ended and started again"
 
     def _on_service(self, child: ChildProcess, pause_s: float | None) -> str:
         with self._service:

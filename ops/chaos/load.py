@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ops.chaos.hostile import hostile
 from ops.chaos.publishing import Publishing
 from ops.chaos.reference import Reference
 from ops.chaos.values import Sent
@@ -84,6 +85,27 @@ class Load:
         bad = replace(case, image=replace(case.image, sha256="0" * 64))
         self._send_event(topic, bad, {"hash_mismatch"})
         return "picture changed"
+
+    def hostile(self, draw: float) -> str:
+        """Publish a record that nobody would send, and a sound emergency behind it; returns what is wrong with it."""
+        what, one = hostile(draw, topics.CASES[Lane.EMERGENCY])
+        rng = random.Random(draw + 1)  # noqa: S311 - repeatable on purpose
+        case = self._case(Lane.EMERGENCY, rng)
+        if one.key is not None:
+            # The same key, and so the same partition: it lies behind the other.
+            case = replace(case, case_id=UUID(one.key.decode()))
+        self.publishing.publish(one)
+        self._send_event(one.topic, case, set())
+        return what
+
+    def flood(self, draw: float, count: int = 200) -> str:
+        """Publish many cases at once that name no patient: each asks people."""
+        rng = random.Random(draw)  # noqa: S311 - repeatable on purpose
+        for _ in range(count):
+            self._send_event(
+                topics.CASES[Lane.ROUTINE], replace(self._case(Lane.ROUTINE, rng), patient_token=None), set()
+            )
+        return f"{count} cases"
 
     def duplicates(self, draw: float, count: int = 20) -> str:
         """Publish again, byte by byte, `count` of the latest cases; returns what was done."""

@@ -74,6 +74,7 @@ class CampaignOutcome:
             "verdict": self.verdict.as_json(),
             "audit_verify": {name: self.audit.get(name) for name in ("clean", "entries", "broken", "notes")},
             "recovery_s": _summary(waits),
+            "stuck_s": _summary(self.verdict.stuck_s),
             "recovery_by_fault_s": {kind: _summary(values) for kind, values in of_kind.items()},
             "fault_log": [
                 {"kind": r.fault.kind, "target": r.fault.target, "at": round(r.fault.start, 3), "felt_by": r.cases}

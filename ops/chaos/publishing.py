@@ -11,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
+from ops.chaos.hostile import LARGE
 from ops.chaos.values import Sent
 from streams.broker import clients
 from streams.broker.mending import is_fatal
@@ -43,7 +44,13 @@ class Publishing:
         while True:
             producer = self._producer
             try:
-                producer.produce(one.topic, one.value, key=one.key, on_delivery=partial(self._delivered, at))
+                producer.produce(
+                    one.topic,
+                    one.value,
+                    key=one.key,
+                    headers=list(one.headers),
+                    on_delivery=partial(self._delivered, at),
+                )
             except BufferError:
                 producer.poll(0.1)
             except KafkaException as error:
@@ -90,4 +97,11 @@ class Publishing:
         broken.flush(5)
 
     def _open(self) -> Producer:
-        return clients.producer(self._servers, {"linger.ms": 5, "delivery.timeout.ms": 300_000})
+        settings = {
+            "linger.ms": 5,
+            "delivery.timeout.ms": 300_000,
+            # A hostile record is larger than anything of ours, until it is compressed.
+            "compression.type": "lz4",
+            "message.max.bytes": 2 * LARGE,
+        }
+        return clients.producer(self._servers, settings)

@@ -23,6 +23,11 @@ class FaultKind(StrEnum):
     SCALE_UP = "scale up"
     SCALE_DOWN = "scale down"
     POISON = "poison"
+    HOSTILE = "hostile record"
+    """A record that nobody would send (`ops.chaos.hostile`)."""
+    FLOOD = "flood of unidentified cases"
+    FROZEN_WORKER = "frozen worker"
+    """SIGSTOP for good: whoever watches its liveness must end it."""
     DUPLICATES = "duplicates"
     RESTART_ALL = "restart everything"
 
@@ -39,6 +44,9 @@ WEIGHTS: Mapping[FaultKind, int] = {
     FaultKind.SCALE_UP: 5,
     FaultKind.SCALE_DOWN: 5,
     FaultKind.POISON: 13,
+    FaultKind.HOSTILE: 13,
+    FaultKind.FLOOD: 3,
+    FaultKind.FROZEN_WORKER: 3,
     FaultKind.DUPLICATES: 13,
     FaultKind.RESTART_ALL: 1,
 }

@@ -17,9 +17,10 @@ class Sent:
     """A record that was published. `event` is None when its bytes encode no event."""
 
     topic: str
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     event: Any = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     #: False when the broker never confirmed it: the record may be on the topic or not, and both are correct.
     acked: bool = True
     #: Reason codes of which its dead letter must name one; empty when the record must be processed.
@@ -81,6 +82,8 @@ class Violation(StrEnum):
     """A record without its audit entry."""
     BROKEN_LINK = "broken_link"
     """An audit entry whose hashes do not lead to its record or to that record's cause."""
+    SILENCED = "silenced"
+    """A case that asked for people, and none was asked."""
     LATE = "late"
     """An escalation, or its next level after a missed deadline, came later than the limit."""
 
@@ -92,6 +95,8 @@ class Verdict:
     counts: Counter[Violation] = field(default_factory=Counter)
     counted: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
+    #: Seconds from a case's record to its decision, of those that lay directly behind a record that nobody can process.
+    stuck_s: list[float] = field(default_factory=list)
 
     def add(self, kind: Violation, detail: str) -> None:
         """Count a finding. The detail names topics, offsets and ids, never a patient."""

@@ -100,8 +100,10 @@ class _Verification:
         for topic in topics.CASES.values():
             processed: set[UUID] = set()
             reached: dict[UUID, int] = {}
+            foreign: tuple[str, int, int] | None = None
             for record in self._by_topic[topic]:
                 sent = self._sent.get((topic, record.key, record.value))
+                behind, foreign = foreign, record.place if sent is not None and sent.refused else None
                 if sent is None:
                     continue
                 letter = self._letters.get(record.place)
@@ -113,9 +115,12 @@ class _Verification:
                     self.verdict.counted["repeated inputs"] += 1
                 else:
                     processed.add(sent.event.event_id)
-                    self._judged(record, sent.event, reached)
+                    decided_ms = self._judged(record, sent.event, reached)
+                    if decided_ms and behind is not None and behind[:2] == record.place[:2]:
+                        self.verdict.stuck_s.append(max(0, decided_ms - record.timestamp_ms) / 1000)
 
-    def _judged(self, record: SeenRecord, case: Any, reached: dict[UUID, int]) -> None:
+    def _judged(self, record: SeenRecord, case: Any, reached: dict[UUID, int]) -> int | None:
+        """Holds what was made of a case against what must be; returns when it was decided (ms since the epoch)."""
         event_id = self._reference.inference_id(case)
         got = self._one(self._inferences, event_id, f"the inference on {where(record)}", record)
         if got is not None:
@@ -132,6 +137,7 @@ class _Verification:
         ):
             self.verdict.add(Violation.WRONG, f"{where(grading)} is not what the rules say of {where(got)}")
         self.verdict.counted["cases judged"] += 1
+        return None if grading is None else grading.timestamp_ms
 
     def _refused(self, record: SeenRecord, sent: Sent, letter: SeenRecord) -> None:
         reason = letter.headers.get(PREFIX + "reason", b"").decode()
@@ -146,7 +152,9 @@ class _Verification:
             value=record.value,
         )
         event_id = self._reference.quarantine(raw, sent.event, reason, None).event_id
-        got = self._one(self._gradings, event_id, f"the request to people for {where(record)}", record)
+        got = self._one(
+            self._gradings, event_id, f"the request to people for {where(record)}", record, missing=Violation.SILENCED
+        )
         if got is not None and got.event != self._reference.quarantine(raw, sent.event, reason, got.event):
             self.verdict.add(Violation.WRONG, f"{where(got)} is not what people must be asked for {where(record)}")
         self.verdict.counted["cases given to people" if not sent.refused else "poison answered"] += 1
@@ -155,16 +163,21 @@ class _Verification:
         return any(each.reason == reason and each.start <= at <= each.end for each in self._limits.excuses)
 
     def _one(
-        self, records: dict[UUID, list[SeenRecord]], event_id: UUID, what: str, cause: SeenRecord
+        self,
+        records: dict[UUID, list[SeenRecord]],
+        event_id: UUID,
+        what: str,
+        cause: SeenRecord,
+        missing: Violation = Violation.LOST,
     ) -> SeenRecord | None:
         self._expected.add(event_id)
         found = records.get(event_id, [])
         if not found:
-            self.verdict.add(Violation.LOST, what)
+            self.verdict.add(missing, what)
             return None
         for copy in found[1:]:
             self.verdict.add(Violation.DUPLICATED, f"{where(copy)} repeats {where(found[0])}")
-        if (found[0].key, found[0].partition) != (cause.key, cause.partition):
+        if cause.key is not None and (found[0].key, found[0].partition) != (cause.key, cause.partition):
             self.verdict.add(Violation.WRONG, f"{where(found[0])} lies under another key or number than {where(cause)}")
         return found[0]
 

@@ -76,6 +76,14 @@ class Workers:
             return True
         return False
 
+    def pid(self, name: str) -> int | None:
+        """The process of a worker; None where it is not running just now."""
+        with self._lock:
+            if name not in self._running:
+                return None
+            status = self._running[name][2].statuses()[0]
+        return status.pid if status.state is ProcessState.RUNNING else None
+
     def restarts(self) -> int:
         """How often workers were restarted."""
         with self._lock:

@@ -21,5 +21,5 @@ def test_what_no_broker_confirms_stays_in_doubt() -> None:
 def test_a_record_that_no_producer_would_take_is_an_error_and_not_an_endless_replacement() -> None:
     publishing = Publishing(NOWHERE)
     with pytest.raises(KafkaException):
-        publishing.publish(Sent(topic="vigia.cases.routine", key=b"k", value=b"x" * 2_000_000))
+        publishing.publish(Sent(topic="vigia.cases.routine", key=b"k", value=b"x" * 20_000_000))
     assert publishing.replaced == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ops.chaos.values import Excuse, SeenRecord, Sent, Verdict, Violation
 from ops.chaos.verify import Tolerance, verify
-from schemas.events import Lane, Severity
+from schemas.events import Lane, PipelineStage, Severity
 from streams import topics
 from tests.unit.ops.chaos.worlds import REFERENCE, START, World, encoded
 
@@ -61,7 +61,7 @@ def test_the_order_in_which_records_were_read_does_not_matter(random: object) ->
 @pytest.mark.parametrize("at", PRODUCED)
 def test_any_output_that_is_dropped_is_lost(at: int) -> None:
     verdict = judged(SOUND.sent, SOUND.seen[:at] + SOUND.seen[at + 1 :])
-    assert verdict.counts[Violation.LOST]
+    assert verdict.counts[Violation.LOST] or verdict.counts[Violation.SILENCED]
     assert verdict.counts[Violation.BROKEN_LINK], "its audit entry speaks of nothing"
 
 
@@ -128,6 +128,41 @@ def test_a_dead_letter_is_right_for_poison_and_for_a_store_that_was_away_and_wro
     away = Excuse(reason="store_unavailable", start=at - 1, end=at + 10)
     assert judged(blameless, made.seen, 60.0, away).clean
     assert judged(blameless, made.seen, 60.0, replace(away, end=at)).counts[Violation.WRONG] == 1
+
+
+def test_a_broken_record_about_which_nobody_is_asked_is_silenced() -> None:
+    made = World()
+    made.poison()
+    asked = [record for record in made.seen if record.topic == topics.GRADINGS]
+    unasked = [record for record in made.seen if record not in asked]
+    assert judged(made.sent, unasked).counts[Violation.SILENCED] == 1
+    # So is a case whose decision asks for people, where no escalation and no entry says that they were asked.
+    made = World()
+    made.case(lane=Lane.EMERGENCY)
+    of_stage = {PipelineStage.ESCALATION}
+    silent = [
+        record
+        for record in made.seen
+        if record.topic not in topics.ESCALATIONS.values()
+        and not (record.topic == topics.AUDIT and record.event.stage in of_stage)
+    ]
+    assert judged(made.sent, silent).counts[Violation.SILENCED] >= 1
+
+
+def test_how_long_a_case_waits_behind_a_foreign_record_is_measured() -> None:
+    made = World()
+    made.case()
+    made.poison()
+    behind = made.case()
+    made.case()
+    later = [
+        replace(record, timestamp_ms=record.timestamp_ms + 7_000)
+        if record.topic == topics.GRADINGS and record.event.case_id == behind.case_id
+        else record
+        for record in made.seen
+    ]
+    (waited,) = judged(made.sent, later).stuck_s
+    assert waited == pytest.approx(7.0)
 
 
 def test_an_emergency_that_took_longer_than_the_limit_is_late() -> None:
