@@ -11,6 +11,7 @@ from uuid import UUID
 
 from ops.chaos import audit_links
 from ops.chaos.escalation_replay import CaseReplay
+from ops.chaos.letters import Place, holds, origin
 from ops.chaos.reference import Reference
 from ops.chaos.values import Excuse, SeenRecord, Sent, Verdict, Violation, where
 from schemas.envelope.dead_letter import PREFIX
@@ -18,8 +19,6 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import AcknowledgementEvent, AuditEntry, Lane
 from streams import topics
 from streams.pipeline import DECISIONS, INPUTS
-
-Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +81,14 @@ class _Verification:
         letters: dict[Place, SeenRecord] = {}
         inputs = {record.place: record for topic in INPUTS for record in self._by_topic[topic]}
         for letter in self._by_topic[topics.DEAD_LETTERS]:
-            place = _origin(letter)
+            place = origin(letter)
             if place not in inputs:
                 self.verdict.add(Violation.INVENTED, f"dead letter {where(letter)} of no input")
                 continue
             if place in letters:
                 self.verdict.add(Violation.DUPLICATED, f"dead letter {where(letter)}")
                 continue
-            if (letter.key, letter.value) != (inputs[place].key, inputs[place].value):
+            if not holds(letter, inputs[place]):
                 self.verdict.add(Violation.WRONG, f"dead letter {where(letter)} has other bytes than its input")
             letters[place] = letter
         self.verdict.counted["dead letters"] = len(letters)
@@ -240,9 +239,3 @@ def _by_id(records: Iterable[SeenRecord]) -> dict[UUID, list[SeenRecord]]:
         if record.event is not None:
             found[record.event.event_id].append(record)
     return dict(found)
-
-
-def _origin(letter: SeenRecord) -> Place:
-    names = ("topic", "partition", "offset")
-    topic, partition, offset = (letter.headers.get(PREFIX + name, b"-1").decode() for name in names)
-    return topic, int(partition), int(offset)

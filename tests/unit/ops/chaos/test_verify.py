@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from ops.chaos.values import Excuse, SeenRecord, Sent, Verdict, Violation
 from ops.chaos.verify import Tolerance, verify
+from schemas.envelope.audit import sha256_hex
+from schemas.envelope.dead_letter import POINTER
+from schemas.envelope.pointer import Pointer
 from schemas.events import Lane, PipelineStage, Severity
 from streams import topics
 from tests.unit.ops.chaos.worlds import REFERENCE, START, World, encoded
@@ -191,3 +194,28 @@ def test_an_escalation_raised_after_its_answer_is_wrong() -> None:
     made._standing = standing
     made.miss(case)
     assert judged(made.sent, made.seen).counts[Violation.WRONG]
+
+
+def test_a_dead_letter_may_point_to_what_does_not_fit_and_must_point_to_the_right_bytes() -> None:
+    made = World()
+    made.poison()
+    at = next(at for at, record in enumerate(made.seen) if record.topic == topics.DEAD_LETTERS)
+    record = next(record for record in made.seen if record.topic == topics.CASES_ROUTINE)
+    assert record.value is not None
+    pointer = Pointer(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        size=len(record.value),
+        sha256=sha256_hex(record.value),
+    )
+    headers = {**made.seen[at].headers, POINTER: b"1"}
+
+    def with_pointer(what: Pointer) -> list[SeenRecord]:
+        seen = list(made.seen)
+        seen[at] = replace(seen[at], value=what.to_bytes(), headers=headers)
+        return seen
+
+    assert not judged(made.sent, with_pointer(pointer)).counts[Violation.WRONG]
+    for change in ({"offset": record.offset + 1}, {"size": 1}, {"sha256": "0" * 64}):
+        assert judged(made.sent, with_pointer(replace(pointer, **change))).counts[Violation.WRONG] == 1
