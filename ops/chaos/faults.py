@@ -30,6 +30,8 @@ STORE_AWAY_S = 7.0
 #: How long after the store came back a dead letter may still name it: an emergency waits 5 s for its picture; the rest
 #: is margin.
 STORE_EXCUSED_S = 20.0
+#: The same for the registry, which takes some seconds to start.
+REGISTRY_EXCUSED_S = 60.0
 #: A stage never has more workers than there are partitions.
 MOST_WORKERS = 3
 
@@ -127,6 +129,7 @@ class Faults:
         return f"{name}, ended and started again"
 
     def _on_service(self, child: ChildProcess, pause_s: float | None) -> str:
+        started = time.time()
         with self._service:
             if not child.running:
                 return ""
@@ -138,7 +141,13 @@ class Faults:
                 child.pause()
                 self._end.wait(pause_s)
                 child.resume()
+        if self._system.registry is not None and child is self._system.registry.process:
+            self._registry_was_away(started)
         return child.name
+
+    def _registry_was_away(self, started: float) -> None:
+        # A worker that starts meanwhile knows no ids: an emergency waits 5 s for the registry, then people are asked.
+        self.excuses.append(Excuse(reason="registry_unavailable", start=started, end=time.time() + REGISTRY_EXCUSED_S))
 
     def _store_away(self) -> str:
         away = self._images.with_name("images-away")
@@ -163,6 +172,7 @@ class Faults:
         return f"{names[0]} leaves"
 
     def _restart_all(self) -> str:
+        started = time.time()
         with self._service:
             for name in self._workers.names():
                 self._workers.signal(name, signal.SIGKILL)
@@ -172,6 +182,7 @@ class Faults:
                 if child.running:
                     child.signal(signal.SIGKILL)
             self._end.wait(6.0)
+        self._registry_was_away(started)
         return "workers, brokers, registry"
 
 

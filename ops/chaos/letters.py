@@ -8,6 +8,8 @@ from schemas.envelope.dead_letter import NULL_VALUE, POINTER, PREFIX
 from schemas.envelope.pointer import Pointer
 
 Place = tuple[str, int, int]
+#: Reasons of records of which nobody could tell what they say.
+UNDECODED = frozenset({"undecodable", "registry_unavailable"})
 
 
 def holds(letter: SeenRecord, original: SeenRecord) -> bool:

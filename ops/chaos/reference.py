@@ -12,6 +12,7 @@ from uuid import UUID
 from inference.findings import Finding as ModelFinding
 from inference.findings import ImageProblem
 from schemas import ids
+from schemas.envelope.dead_letter import event_id_of
 from schemas.envelope.raw import RawRecord
 from schemas.events import (
     CaseEvent,
@@ -87,6 +88,11 @@ class Reference:
             graded_at=got.graded_at,
             model_version=inference.model_version,
         )
+
+    def quarantine_id(self, topic: str, partition: int, offset: int) -> UUID:
+        """Id of the grading that asks people to look at the record there."""
+        raw = RawRecord(topic=topic, partition=partition, offset=offset, timestamp_ms=0, key=None, value=None)
+        return ids.derived_id(event_id_of(raw), "quarantine", self.policy.version)
 
     def quarantine(self, raw: RawRecord, case: CaseEvent | None, reason: str, got: GradingEvent | None) -> GradingEvent:
         """The grading that asks people to look at an input which became a dead letter."""

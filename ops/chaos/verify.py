@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ops.chaos import audit_links
 from ops.chaos.escalation_replay import CaseReplay
-from ops.chaos.letters import Place, holds, origin
+from ops.chaos.letters import UNDECODED, Place, holds, origin
 from ops.chaos.reference import Reference
 from ops.chaos.values import Excuse, SeenRecord, Sent, Verdict, Violation, where
 from schemas.envelope.dead_letter import PREFIX
@@ -50,6 +50,7 @@ class _Verification:
         self._gradings = _by_id(self._by_topic[topics.GRADINGS])
         self._expected: set[UUID] = set()
         self._judge()
+        self._refused_answers()
         self._grade()
         self._report_invented()
         self._escalate()
@@ -150,13 +151,30 @@ class _Verification:
             key=record.key,
             value=record.value,
         )
-        event_id = self._reference.quarantine(raw, sent.event, reason, None).event_id
+        # What could not be decoded tells nothing of its case.
+        event = None if reason in UNDECODED else sent.event
+        event_id = self._reference.quarantine(raw, event, reason, None).event_id
         got = self._one(
             self._gradings, event_id, f"the request to people for {where(record)}", record, missing=Violation.SILENCED
         )
-        if got is not None and got.event != self._reference.quarantine(raw, sent.event, reason, got.event):
+        if got is not None and got.event != self._reference.quarantine(raw, event, reason, got.event):
             self.verdict.add(Violation.WRONG, f"{where(got)} is not what people must be asked for {where(record)}")
         self.verdict.counted["cases given to people" if not sent.refused else "poison answered"] += 1
+
+    def _refused_answers(self) -> None:
+        """Answers on the dead letters: right only while something was away; people are asked about them too."""
+        for place, letter in self._letters.items():
+            if place[0] != topics.ACKNOWLEDGEMENTS:
+                continue
+            reason = letter.headers.get(PREFIX + "reason", b"").decode()
+            if not self._excused(reason, letter.timestamp_ms / 1000):
+                self.verdict.add(Violation.WRONG, f"an answer went to the dead letters for {reason}")
+            asked = self._reference.quarantine_id(*place)
+            self._expected.add(asked)
+            if asked not in self._gradings:
+                self.verdict.add(
+                    Violation.SILENCED, f"nobody was asked about the answer of dead letter {where(letter)}"
+                )
 
     def _excused(self, reason: str, at: float) -> bool:
         return any(each.reason == reason and each.start <= at <= each.end for each in self._limits.excuses)
