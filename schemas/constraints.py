@@ -103,6 +103,19 @@ class Known:
 
 Probability = Annotated[float, Range(0.0, 1.0)]
 Code = Annotated[str, Length(1, 200)]
+#: What others choose and people read: a role, a system's name, a model's version. No control, no quote, no bracket.
+Name = Annotated[
+    str, Pattern(r"\w[\w .:/#@+-]{0,199}", "must be a name: letters, digits and . : / # @ + -, 200 characters at most")
+]
+#: A drug with its dose, or how far somebody can move. Free text: nothing that looks like a Chilean RUT may stand in it,
+#: the one identifier of a person that a machine can tell.
+ClinicalText = Annotated[
+    str,
+    Pattern(
+        r"(?!.*\d{1,2}\.?\d{3}\.?\d{3}-[\dkK])[^\W_][\w .,:/%+()'-]{0,199}",
+        "must not be empty, nor longer than 200, nor hold anything but words, numbers and . , : / % + ( ) ' -",
+    ),
+]
 #: A pseudonym, never the code itself: patient codes are shorter than 32 characters, HMAC-SHA-256 tokens are not.
 Token = Annotated[str, Pattern(r"[A-Za-z0-9_.:-]{32,160}", "must be an opaque token of 32 to 160 characters")]
 #: What stands for a patient: `vpt1-`, the id of the key, and the HMAC (`streams.client.tokens`). A name, a code, or

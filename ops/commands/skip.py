@@ -6,6 +6,7 @@ import click
 from confluent_kafka import KafkaException
 
 from ops.system.connect import broker_address
+from ops.terminal.plain import echo
 from streams.pipeline import STAGES, StageDeclaration
 from streams.runtime.orders import SkipOrder
 from streams.runtime.skip import Reader, SkipError, order_skip, passed
@@ -33,13 +34,13 @@ def command(topic: str, partition: int, offset: int, reason: str, group: str | N
         reader = Reader(group=stage.group, state_topic=stage.state_topic)
         order_skip(address, reader, partition, SkipOrder(topic, offset, reason.strip()))
         place = f"{topic}[{partition}]@{offset}"
-        click.echo(f"{place}: ordered; the worker of {stage.group} that takes the partition over next lays it aside")
+        echo(f"{place}: ordered; the worker of {stage.group} that takes the partition over next lays it aside")
         if not passed(address, stage.group, topic, partition, offset, wait):
-            click.echo(f"not done yet: end the worker that holds the partition, or start one ({stage.group})", err=True)
+            echo(f"not done yet: end the worker that holds the partition, or start one ({stage.group})", err=True)
             raise click.exceptions.Exit(1)
     except KafkaException as error:
         raise SkipError(f"the broker did not answer: {error.args[0].str()}") from None
-    click.echo(f"{place}: {stage.group} is past it; look at it with: vigia dead-letters list")
+    echo(f"{place}: {stage.group} is past it; look at it with: vigia dead-letters list")
 
 
 def _reader(topic: str, group: str | None) -> StageDeclaration:

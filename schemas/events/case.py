@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from schemas.canary import PRODUCER
-from schemas.constraints import LONG_MAX, Code, Known, MediaType, PatientToken, Range, Sha256, Uri
+from schemas.constraints import LONG_MAX, Known, MediaType, Name, PatientToken, Range, Sha256, Uri
 from schemas.errors import InvalidEventError
 from schemas.events.codes import Lane
 from schemas.events.context import PatientContext
@@ -36,7 +36,7 @@ class CaseEvent(Record):
     patient_token: PatientToken | None = None
     image: ImageReference
     context: PatientContext
-    producer: Code
+    producer: Name
     synthetic: bool = False
     proof: Sha256 | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from schemas.constraints import Known, Length, Range
+from schemas.constraints import ClinicalText, Known, Length, Range
 from schemas.events.codes import AnatomicalLocation, InfectionSign
 from schemas.record import Record, record
 
@@ -37,7 +37,7 @@ class PatientContext(Record):
     age: Annotated[int | None, Range(0, 120)] = None
     diabetes: bool | None = None
     anticoagulants: bool | None = None
-    medications: Annotated[tuple[Annotated[str, Length(1, 200)], ...] | None, Length(0, 100)] = None
+    medications: Annotated[tuple[ClinicalText, ...] | None, Length(0, 100)] = None
     immunosuppression: bool | None = None
     malnutrition: bool | None = None
     #: g/dL. Above 10 is outside what blood can hold: g/L sent by mistake.
@@ -48,7 +48,7 @@ class PatientContext(Record):
     braden_score: Annotated[int | None, Range(6, 23)] = None
     braden_subscores: BradenSubscores | None = None
     risk_score: Annotated[int | None, Range(6, 23)] = None
-    mobility: Annotated[str | None, Length(1, 200)] = None
+    mobility: ClinicalText | None = None
     anatomical_location: AnatomicalLocation | None = None
     mucosal: bool | None = None
     skin_tone_monk: Annotated[int | None, Range(1, 10)] = None

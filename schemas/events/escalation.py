@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Known, PatientToken, Probability, Range, Seconds, Sha256, Token
+from schemas.constraints import Code, Known, Name, PatientToken, Probability, Range, Seconds, Sha256, Token
 from schemas.events.case import ImageReference
 from schemas.events.codes import AcknowledgementAction, EscalationType, Lane, ReviewPriority, Severity, StageClass
 from schemas.events.grading import ProtocolReference, Reason, Text
@@ -23,7 +23,7 @@ class EscalationEvent(Record):
     source_event_id: UUID
     type: Annotated[EscalationType, Known()]
     level: Annotated[int, Range(0, 2**31 - 1)]
-    role: Code
+    role: Name
     roles: tuple[Code, ...]
     channels: tuple[Code, ...]
     review_priority: Annotated[ReviewPriority, Known()]
@@ -37,7 +37,7 @@ class EscalationEvent(Record):
     published_at: datetime
     patient_token: PatientToken | None = None
     image: ImageReference | None = None
-    model_version: Code | None = None
+    model_version: Name | None = None
     policy_version: Code
     policy_hash: Sha256
     reasons: tuple[Reason, ...] = ()
@@ -58,7 +58,7 @@ class AcknowledgementEvent(Record):
     case_id: UUID
     escalation_id: UUID
     action: Annotated[AcknowledgementAction, Known()]
-    role: Code
+    role: Name
     acknowledged_at: datetime
     resolved_stage: Annotated[StageClass | None, Known()] = None
     acknowledged_by: Token | None = None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Known, Length, PatientToken, Probability, Seconds, Sha256
+from schemas.constraints import Code, Known, Length, Name, PatientToken, Probability, Seconds, Sha256
 from schemas.events.case import ImageReference
 from schemas.events.codes import EscalationType, GradingKind, Lane, ReviewPriority, Severity, StageClass
 from schemas.record import Record, record
@@ -75,7 +75,7 @@ class GradingEvent(Record):
     stage: StageClass | None = None
     confidence: Probability | None = None
     mucosal: bool | None = None
-    model_version: Code | None = None
+    model_version: Name | None = None
     policy_version: Code
     policy_hash: Sha256
     reasons: tuple[Reason, ...] = ()

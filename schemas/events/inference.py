@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Finite, Known, PatientToken, Probability
+from schemas.constraints import Code, Finite, Known, Name, PatientToken, Probability
 from schemas.errors import InvalidEventError
 from schemas.events.case import ImageReference
 from schemas.events.codes import Lane, ModelStatus, StageClass
@@ -46,7 +46,7 @@ class Finding(Record):
 class ShadowFinding(Record):
     """What a model under trial would have said; it decides nothing."""
 
-    model_version: Code
+    model_version: Name
     stage: StageClass | None = None
     confidence: Probability | None = None
 
@@ -67,7 +67,7 @@ class InferenceEvent(Record):
     image: ImageReference
     context: PatientContext
     findings: tuple[Finding, ...] = ()
-    model_version: Code | None = None
+    model_version: Name | None = None
     model_status: Annotated[ModelStatus, Known()]
     failure: Code | None = None
     heat_map: ImageReference | None = None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from schemas.constraints import Code, Known, Length, Probability, Sha256, Token
+from schemas.constraints import Code, Known, Length, Name, Probability, Sha256, Token
 from schemas.events.codes import ModelAction, PipelineStage
 from schemas.record import Record, record
 
@@ -26,7 +26,7 @@ class AuditEntry(Record):
     source_event_id: UUID | None = None
     input_hash: Sha256 | None = None
     output_hash: Sha256
-    model_version: Code | None = None
+    model_version: Name | None = None
     policy_version: Code | None = None
     attributes: Mapping[str, Annotated[str, Length(0, 500)]] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class ModelControlEvent(Record):
 
     event_id: UUID
     action: Annotated[ModelAction, Known()]
-    model_version: Code
+    model_version: Name
     share: Probability = 1.0
     decided_at: datetime
     decided_by: Token | None = None

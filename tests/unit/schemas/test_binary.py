@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from schemas import binary, definitions
 from schemas.errors import ContractError, InvalidEventError, UndecodableError
-from schemas.events import CaseEvent, Lane, PatientContext, StageClass
+from schemas.events import CaseEvent, Lane, StageClass
 from schemas.record import RECORDS, Record
 from tests.unit.schemas import samples
 from tests.unit.schemas.strategies import events
@@ -221,9 +221,9 @@ def test_a_version_that_breaks_the_contract_is_undecodable() -> None:
 
 
 def test_text_that_is_no_unicode_is_refused_without_showing_it() -> None:
-    case = dataclasses.replace(samples.CASE_EVENT, context=PatientContext(mobility="walks \ud800"))
+    event = dataclasses.replace(samples.ESCALATION_EVENT, policy_version="1 \ud800")
     with pytest.raises(InvalidEventError, match="must be valid Unicode") as caught:
-        binary.write(case)
+        binary.write(event)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
 
