@@ -22,13 +22,14 @@ class Stamps:
         """`clock` gives seconds since the epoch, `elapsed` seconds of a clock that nobody sets."""
         self._clock = clock
         self._elapsed = elapsed
-        self._shift_ms = 0
+        #: Added to the worker's clock: 0 while that is believed.
+        self.shift_ms = 0
         #: Time of the newest record read, less the elapsed time when it was seen.
         self._newest_ms: int | None = None
 
     def now(self) -> int:
         """What to write on the next records."""
-        return int(self._clock() * 1000) + self._shift_ms
+        return int(self._clock() * 1000) + self.shift_ms
 
     def saw(self, batch: Batch) -> None:
         """Learn from the times of the inputs of a batch."""
@@ -47,7 +48,7 @@ class Stamps:
             return None
         broker_ms = self._newest_ms + int(self._elapsed() * 1000)
         shift = broker_ms - int(self._clock() * 1000)
-        if broker_ms <= 0 or abs(shift) < TOLERATED_MS or abs(shift - self._shift_ms) < TOLERATED_MS:
+        if broker_ms <= 0 or abs(shift) < TOLERATED_MS or abs(shift - self.shift_ms) < TOLERATED_MS:
             return None
-        self._shift_ms = shift
+        self.shift_ms = shift
         return -shift // 1000

@@ -152,16 +152,25 @@ class Transactions:
 
     async def _transact_or_mend(self, partition: int, generation: int, batch: Batch, patience: Patience) -> None:
         """Carry out a batch; where nothing of it was committed, get ready to try again what can be tried again."""
+        shift_ms = self._stamps.shift_ms
         try:
             await self._transact(partition, batch)
         except RefusedError as refused:
             metrics.ABORTED.labels(self._stage_name).inc()
             await self._new_session(partition)
+            if refused.by_time and self._stamps.shift_ms != shift_ms:
+                # It was stamped before another partition's refusal taught us the time.
+                return
             if refused.by_time and (ahead_s := self._stamps.correct()) is not None:
                 logger.error("this machine's clock is %s s ahead of the broker's: going by the broker's", ahead_s)
             elif await patience.is_final(batch, refused):
                 logger.error("partition %s: a record is refused: %s", partition, refused.reason)
-                self._refused[partition] = Refusal(batch.entries[0], refused.reason)
+                if batch.entries[0].raw is None:
+                    # A note of the runtime's own, of no input: worth having, and no reason to stand still.
+                    patience.committed()
+                    self._outbox.committed(partition, generation, Batch(batch.entries[:1]))
+                else:
+                    self._refused[partition] = Refusal(batch.entries[0], refused.reason)
         except ProducerLostError as lost:
             metrics.ABORTED.labels(self._stage_name).inc()
             await patience.lost(lost)

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.envelope.audit import sha256_hex
 from schemas.envelope.raw import RawRecord
 from streams.broker.clients import observer
+from streams.broker.headers import headers_of
 from streams.broker.read import stable_end
 from streams.liveness import Heart
 from streams.runtime.dead_letter import needs_pointer
@@ -113,7 +114,7 @@ class _Child:
 
 def _raw(message: Message) -> RawRecord:
     _, timestamp_ms = message.timestamp()
-    headers = message.headers() or ()
+    headers = headers_of(message)
     return RawRecord(
         topic=message.topic(),
         partition=message.partition(),

@@ -96,6 +96,7 @@ def test_an_unanswered_emergency_climbs_the_ladder_and_an_answer_stops_it(clock:
     _, listed = run(clock, "reviews", "--overdue", "--json")
     (mine,) = (each for each in json.loads(listed)["reviews"] if each["case_id"] == str(asked.case_id))
     assert (mine["acknowledged_role"], mine["level"]) == (None, 6)
+    clock.watcher.settle()
     assert clock.outcomes(asked.case_id).count("unresolved:emergency:6") == 1
 
     code, told = answered(clock, asked, "--role", "clinical_supervisor", "--resolve", "--stage", "stage_3")

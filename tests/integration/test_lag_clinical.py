@@ -53,8 +53,9 @@ class Ward:
             published_at=published_at,
             image=ImageReference(uri="memory://p/a.jpg", sha256="0" * 64, size_bytes=1, media_type="image/jpeg"),
             context=PatientContext(),
-            producer="ward",
+            producer="canary" if synthetic else "ward",
             synthetic=synthetic,
+            proof="0" * 64 if synthetic else None,
         )
         self.write(self.cases, event, str(event.case_id))
 

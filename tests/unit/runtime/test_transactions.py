@@ -280,6 +280,23 @@ def test_a_worker_whose_clock_is_ahead_goes_by_the_times_that_the_broker_took() 
     assert set(world.log.stamps) == {NOW_MS}
 
 
+def test_partitions_that_were_on_their_way_when_the_clock_was_corrected_are_tried_again() -> None:
+    world = World(hours_ahead)
+    world.clock_s += 7_200
+    messages = [world.message(case(uuid4(), uuid4()), partition) for partition in range(4)]
+
+    async def work() -> None:
+        await world.transactions.take_over(set(range(4)), GENERATION)
+        await world.loop.process(messages)
+        # All four at once, stamped by the clock that is ahead.
+        await world.transactions.flush()
+
+    asyncio.run(work())
+    assert world.letters() == []
+    assert len([each for each in world.log.records if each.topic == OUT]) == 4
+    assert world.crashes == []
+
+
 def test_a_clock_that_agrees_with_the_broker_is_not_to_blame_for_a_refused_time() -> None:
     world = World(lambda record, at: errors.InvalidTimestampError() if record.topic == OUT else None)
     world.run([world.message(case(uuid4(), uuid4()))])
@@ -418,6 +435,25 @@ def test_a_refused_answer_that_came_later_than_its_input_is_a_dead_letter_and_it
     assert [reason(each) for each in world.letters()] == [b"refused"]
     assert b"sdone" in {each.key for each in world.log.records if each.topic == STATE}
     assert world.crashes == []
+
+
+def test_a_refused_note_of_the_runtimes_own_is_left_out_and_stops_nothing() -> None:
+    def verdict(record: Outgoing, at: int | None) -> Exception | None:
+        return errors.InvalidTimestampError() if record.key == b"note" else None
+
+    world = World(verdict)
+    message = world.message(case(uuid4(), uuid4()))
+
+    async def work() -> None:
+        await world.transactions.take_over({0}, GENERATION)
+        assert world.outbox.append(0, GENERATION, [Outgoing(STATE, b"note", b"1", partition=0)])
+        await world.loop.process([message])
+        await world.transactions.flush()
+
+    asyncio.run(work())
+    assert world.crashes == []
+    assert b"note" not in {each.key for each in world.log.records}
+    assert world.log.offsets, "the input behind the note was not carried out"
 
 
 def test_a_state_that_cannot_be_read_anew_ends_the_process() -> None:
