@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,6 +114,11 @@ def test_another_retention_is_reported_and_another_cleanup_policy_is_serious(
     assert [difference.serious for difference in found] == [True, False]
 
 
+def is_there(differences: Sequence[topic_admin.Difference]) -> bool:
+    """Whether every broker knows of the topic by now."""
+    return all(difference.what != "topic" for difference in differences)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -130,7 +135,7 @@ def test_a_setting_that_loses_records_is_serious(
     topic = dataclasses.replace(
         topics.BY_NAME[topics.GRADINGS], name=make_topic("gradings", partitions=3, config=config)
     )
-    (found,) = topic_admin.check(admin, Sizes(replication=3), [topic])
+    (found,) = eventually(lambda: topic_admin.check(admin, Sizes(replication=3), [topic]), is_there)
     assert (found.what, found.found, found.serious) == (name, value, True)
 
 
@@ -142,7 +147,7 @@ def test_a_setting_that_keeps_more_than_is_declared_is_no_reason_to_stop(
     topic = dataclasses.replace(
         topics.BY_NAME[topics.GRADINGS], name=make_topic("gradings", partitions=3, config=config)
     )
-    (found,) = topic_admin.check(admin, Sizes(replication=3), [topic])
+    (found,) = eventually(lambda: topic_admin.check(admin, Sizes(replication=3), [topic]), is_there)
     assert (found.what, found.serious) == (name, False)
 
 
