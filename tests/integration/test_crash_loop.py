@@ -76,7 +76,9 @@ def test_a_deadly_record_is_laid_aside_and_every_case_around_it_is_counted_once(
         outputs = bench.outputs(len(sound))
         letters, gradings, entries = bench.told({deadly})
         waited = time.monotonic() - published
-        assert sum("ended with exit code" in line for line in lines) <= 2, lines
+        # Three deaths are counted at one place; the sound record before it may be committed after the first two, and
+        # then its place is another one.
+        assert sum("ended with exit code" in line for line in lines) <= 3, lines
     logging.getLogger(__name__).warning("%s: all out after %.0f s", how, waited)
     assert Counter(entry.source_event_id for entry in outputs) == {event.event_id: 1 for event in sound}
     (letter,) = letters
