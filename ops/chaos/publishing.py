@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Producer
 
 from ops.chaos.hostile import LARGE
 from ops.chaos.values import Sent
 from streams.broker import clients
-from streams.broker.mending import is_fatal
+from streams.broker.mending import MendingProducer
 
 
 class Publishing:
@@ -30,9 +30,12 @@ class Publishing:
         self._sent: list[Sent] = []
         self._acked: list[bool] = []
         self._again: deque[Sent] = deque()
-        self._producer = self._open()
-        #: How often a producer had to be replaced.
-        self.replaced = 0
+        self._producer = MendingProducer(self._open)
+
+    @property
+    def replaced(self) -> int:
+        """How often a producer had to be replaced."""
+        return self._producer.replaced
 
     def publish(self, one: Sent) -> None:
         """Hand a record to the client; waits while its queue is full. Raises KafkaException for a record that no
@@ -42,9 +45,8 @@ class Publishing:
             self._sent.append(one)
             self._acked.append(False)
         while True:
-            producer = self._producer
             try:
-                producer.produce(
+                self._producer.produce(
                     one.topic,
                     one.value,
                     key=one.key,
@@ -52,12 +54,7 @@ class Publishing:
                     on_delivery=partial(self._delivered, at),
                 )
             except BufferError:
-                producer.poll(0.1)
-            except KafkaException as error:
-                # A fatal error concerns this producer and not the record; any other error is a mistake of ours.
-                if not is_fatal(error.args[0]):
-                    raise
-                self._replace(producer)
+                self._producer.poll(0.1)
             else:
                 return
 
@@ -85,16 +82,6 @@ class Publishing:
         # Poison is not published again: an unconfirmed one may be on the topic, and two copies would be two cases.
         if error is not None and not self._sent[at].refused:
             self._again.append(self._sent[at])
-
-    def _replace(self, broken: Producer) -> None:
-        with self._lock:
-            if self._producer is not broken:
-                return
-            self._producer = self._open()
-            self.replaced += 1
-        # Its delivery reports, and the refusal of what it still held, arrive through `_delivered`.
-        broken.purge()
-        broken.flush(5)
 
     def _open(self) -> Producer:
         settings = {
