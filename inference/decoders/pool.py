@@ -19,7 +19,7 @@ DECODERS: Final = 2
 class DecoderPool:
     """Decodes in processes that are started when first needed, and again where one has died: once per such picture."""
 
-    def __init__(self, size: int = DECODERS, *, cpu_s: int = CPU_S) -> None:
+    def __init__(self, size: int = DECODERS, *, cpu_s: float = CPU_S) -> None:
         self._cpu_s = cpu_s
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="decoder")
         self._own = threading.local()

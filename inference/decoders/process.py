@@ -19,9 +19,9 @@ from inference.decoders.protocol import ANSWER, LONGEST_TEXT, PROBLEMS, READY, R
 from inference.findings import ImageProblem, ProblemCode
 from inference.header import Header
 
-#: Processor seconds that one picture may take, a second more at most: the largest picture within the limits takes one
+#: Processor seconds that one picture may take: the largest picture within the limits takes one
 #: (docs/performance.md), and a machine may be a few times slower.
-CPU_S: Final = 4
+CPU_S: Final = 4.0
 #: A process that is not ready by then never will be: starting takes 0.3 s, on a machine with other work some seconds.
 START_S: Final = 30.0
 #: After so many starts in a row that failed, none is tried for a while: starting is not what is wrong with a picture.
@@ -36,7 +36,7 @@ _PROGRAM: Final = (
 class DecoderProcess:
     """For one thread, which must live as long: the kernel ends the process with the thread that started it."""
 
-    def __init__(self, *, cpu_s: int = CPU_S) -> None:
+    def __init__(self, *, cpu_s: float = CPU_S) -> None:
         self._cpu_s = cpu_s
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
@@ -148,7 +148,7 @@ class DecoderProcess:
             process.wait(1.0)
         code = process.poll()
         self.end()
-        if code == -signal.SIGXCPU:
+        if code == -signal.SIGPROF:
             return ImageProblem(ProblemCode.DECODER_TIMEOUT, f"not decoded within {self._cpu_s} s of processor time")
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return ImageProblem(ProblemCode.DECODER_FAILED, f"the decoder process ended ({how})")

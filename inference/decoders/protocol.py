@@ -13,7 +13,7 @@ from typing import Final
 from inference.findings import ProblemCode
 
 READY: Final = b"R"
-REQUEST: Final = struct.Struct(">QIQ")
+REQUEST: Final = struct.Struct(">QdQ")
 #: Problem or 0; width and height as sent; rows and columns of the pixels that follow; length of the text that follows.
 ANSWER: Final = struct.Struct(">BIIIIH")
 PROBLEMS: Final = tuple(ProblemCode)

@@ -124,7 +124,7 @@ def test_a_decoder_that_does_not_move_is_ended_at_its_limit(pool: DecoderPool) -
 
 
 def test_a_picture_gets_so_much_processor_time_and_no_more() -> None:
-    pool = DecoderPool(1, cpu_s=0)
+    pool = DecoderPool(1, cpu_s=0.1)
     try:
         assert problem_of(pool, slow()).code is ProblemCode.DECODER_TIMEOUT
         assert serves(pool)

@@ -109,10 +109,10 @@ def test_more_bytes_than_the_budget_are_fetched_one_after_the_other(
 
 
 def test_a_picture_that_kills_its_decoder_is_refused_and_its_neighbours_are_not(store: CountingStore) -> None:
-    # It kills it for real, by a signal of the kernel: a second of processor time is all that there is.
+    # It kills it for real, by a signal of the kernel: a tenth of a second is all that there is.
     bad = store.put(slow())
     good = [store.put(encoded(large(300), kind)) for kind in ("JPEG", "PNG", "WEBP")]
-    seen = see(store, [bad, *good], decoders=DecoderPool(1, cpu_s=0))
+    seen = see(store, [bad, *good], decoders=DecoderPool(1, cpu_s=0.1))
     assert [reason(each) for each in seen] == ["decoder_timeout", "seen", "seen", "seen"]
 
 
