@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "A finding and context as JSON in, the decision as JSON out; no broker needed",
     ),
     "policy": ("ops.commands.policy:policy", "Check a clinical policy file, or show what a policy says"),
+    "protocols": ("ops.commands.protocols:protocols", "Search protocols and rules, read a protocol; no broker needed"),
     "model": ("ops.commands.model.commands:model", "Train, evaluate and choose the image model's versions"),
     "images": ("ops.commands.images:images", "Generate wound pictures with known answers"),
     "chaos": (
