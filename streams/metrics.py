@@ -131,4 +131,9 @@ SHADOW = Counter(
 LATENESS = Histogram(
     "vigia_event_loop_lateness_seconds", "How late the event loop runs its timers.", ["stage"], buckets=WORK
 )
+STILL = Gauge(
+    "vigia_standing_still_seconds",
+    "Seconds that a part which works beside the records (ticker, courier) has had something to do and has not moved.",
+    ["stage", "part"],
+)
 REGISTRY_UP = Gauge("vigia_registry_up", "1 when the last call to the schema registry was answered.", ["stage"])

@@ -27,6 +27,7 @@ LABELS: Final[Mapping[str, str]] = {
     "phase": "model",
     "step": "grading",
     "dependency": "image_store",
+    "part": "ticker",
     "reason": "hash_mismatch",
     "severity": "urgent",
     "class": "stage_2",

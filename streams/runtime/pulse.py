@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from streams import metrics
 from streams.liveness import BEAT_S, EXIT_STALLED, STALL_S, STDERR, Heart, Progress
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Pulse:
                 if stalled is not None:
                     self._end(stalled)
                 self.heart.beat("event loop")
-                self._replace_if_threads_are_lost()
+                self._replace_where_needed()
                 await asyncio.sleep(BEAT_S)
         finally:
             self.heart.stop()
@@ -67,7 +68,7 @@ class Pulse:
     def healthy(self) -> tuple[bool, str]:
         """For `/healthz`: end this process and start another if not."""
         well, text = self.heart.check()
-        stalled = self._progress.stalled(time.monotonic())
+        stalled = self._progress.stalled(time.monotonic()) or self._standing_still(self.heart.stall_s)
         return (well, text) if stalled is None else (False, stalled)
 
     def ready(self) -> tuple[bool, str]:
@@ -76,12 +77,27 @@ class Pulse:
             return True, f"holds {len(self._app.outbox.partitions)} partitions"
         return False, "has not taken over its partitions yet"
 
-    def _replace_if_threads_are_lost(self) -> None:
-        """Ask this process to stop in good order: its work is answered, and only a new one gets the threads back."""
-        away_s = self._app.stage.longest_s()
-        if not self._leaving and away_s > self._app.stage.patience_s + self.heart.stall_s:
+    def _replace_where_needed(self) -> None:
+        """Ask this process to stop in good order: its work is answered, and only a new one has all that it needs."""
+        stage = self._app.stage
+        for part, still_s in stage.still_s().items():
+            metrics.STILL.labels(stage.name, part).set(still_s)
+        away_s = stage.longest_s()
+        if away_s > stage.patience_s + self.heart.stall_s:
+            self._stop(f"a thread has not come back for {away_s:.0f} s")
+        # As long as records may wait untaken: a broker that restarts confirms no tick either.
+        elif (still := self._standing_still(2 * self.heart.stall_s)) is not None:
+            self._stop(still)
+
+    def _standing_still(self, limit_s: float) -> str | None:
+        """What beside the records stands still for longer than this, in one line."""
+        late = {part: still_s for part, still_s in self._app.stage.still_s().items() if still_s > limit_s}
+        return ", ".join(f"the {part} has not moved for {still_s:.0f} s" for part, still_s in late.items()) or None
+
+    def _stop(self, reason: str) -> None:
+        if not self._leaving:
             self._leaving = True
-            logger.error("%s: a thread has not come back for %.0f s; stopping", self._app.stage.name, away_s)
+            logger.error("%s: %s; stopping", self._app.stage.name, reason)
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self, stalled: str) -> None:

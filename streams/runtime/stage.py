@@ -82,6 +82,13 @@ class Stage(ABC, Generic[EventT, StateT]):
         """Seconds that the oldest call in a thread has been under way; one that never returns costs that thread."""
         return 0.0
 
+    def still_s(self) -> Mapping[str, float]:
+        """Seconds that each part which works beside the records has had something to do and has not moved; by name.
+
+        A worker in which one stands still is replaced: its records may be taken up, and deadlines or messages are not.
+        """
+        return {}
+
     def case_of_entry(self, key: bytes, value: bytes) -> UUID | None:
         """The case that an entry of its state concerns which it could not read; None where that cannot be told."""
         return None

@@ -69,6 +69,10 @@ class EscalationStage(Stage[Joined, EscalationState]):
         """Stop watching deadlines."""
         await self._ticker.stop()
 
+    def still_s(self) -> Mapping[str, float]:
+        """The ticker: without it, deadlines pass and nobody is asked."""
+        return {"ticker": self._ticker.still_s()}
+
     def new_state(self, partition: int) -> EscalationState:
         """No open escalations yet."""
         return EscalationState()

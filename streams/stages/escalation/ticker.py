@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, Message
 
 from schemas.events import ReviewPriority, TickEvent
 from schemas.serde import Serde
@@ -39,20 +40,35 @@ def utc_now() -> datetime:
 class Ticker:
     """Watches the deadlines of the partitions that this worker holds."""
 
-    def __init__(self, bootstrap_servers: str, serde: Serde, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        serde: Serde,
+        clock: Clock = utc_now,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` decides what is due; `monotonic` (seconds) only how long the ticker has stood still."""
         self._producer = MendingProducer(lambda: clients.producer(bootstrap_servers, {"linger.ms": 0}))
         self._serde = serde
         self._clock = clock
         self._states: Mapping[int, EscalationState] = {}
         self._sent: dict[int, datetime] = {}
+        self._monotonic = monotonic
+        #: When it last looked at all deadlines and sent what was due; None before it starts.
+        self._looked: float | None = None
+        #: Since when a tick is on its way and no tick has been confirmed.
+        self._unconfirmed: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look."""
+        self._looked = self._monotonic()
         self._task = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
         """Stop looking; a tick on its way is finished, or not: it does not matter which."""
+        self._looked = self._unconfirmed = None
         if self._task is not None:
             self._task.cancel()
         await asyncio.to_thread(self._producer.flush, 1.0)
@@ -61,13 +77,21 @@ class Ticker:
         """Watch these partitions from now on, and no others; called at every assignment."""
         self._states = states
         self._sent.clear()
+        self._unconfirmed = None
+
+    def still_s(self) -> float:
+        """Seconds that deadlines were not looked at, or that no tick was confirmed while one is on its way."""
+        now = self._monotonic()
+        return max((now - since for since in (self._looked, self._unconfirmed) if since is not None), default=0.0)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
                 self.look()
-            except (KafkaException, BufferError) as error:
+            except Exception as error:
+                # Whatever it was (a registry that is away, a full buffer): this task drives every deadline and must not
+                # end by it. That nothing gets through is told by `still_s`.
                 logger.warning("tick not sent: %s", type(error).__name__)
 
     def look(self) -> list[int]:
@@ -82,6 +106,8 @@ class Ticker:
                 ticked.append(partition)
         self._producer.poll(0)
         self._count()
+        if self._looked is not None:
+            self._looked = self._monotonic()
         return ticked
 
     @staticmethod
@@ -92,8 +118,17 @@ class Ticker:
 
     def _send(self, partition: int, now: datetime) -> None:
         value = self._serde.encode(TickEvent(now=now), topics.TICKS)
-        self._producer.produce(topics.TICKS, value, partition=partition, timestamp=int(now.timestamp() * 1000))
+        stamp = int(now.timestamp() * 1000)
+        self._producer.produce(topics.TICKS, value, partition=partition, timestamp=stamp, on_delivery=self._reported)
         self._sent[partition] = now
+        if self._unconfirmed is None:
+            self._unconfirmed = self._monotonic()
+
+    def _reported(self, error: KafkaError | None, _: Message) -> None:
+        if error is None:
+            self._unconfirmed = None
+        else:
+            logger.warning("tick not confirmed: %s", error.name())
 
     def _count(self) -> None:
         counted = sum((state.counted for state in self._states.values()), Counter())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from uuid import UUID
 from schemas.events import ReviewPriority
 from streams.stages.notification.ledger import Owed, target_id
 from streams.stages.notification.message import Message
+from streams.threads import Lent
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +59,10 @@ class _Try:
 class _Lane:
     """The queue of one target, the most urgent message first."""
 
-    def __init__(self, url: str, attempt: Callable[[_Try], Awaitable[None]]) -> None:
+    def __init__(self, attempt: Callable[[_Try], Awaitable[None]], on_broken: Callable[[], None]) -> None:
         self.pool = ThreadPoolExecutor(PER_TARGET, thread_name_prefix="notify")
         self._attempt = attempt
+        self._on_broken = on_broken
         self._waiting: list[tuple[tuple[int, datetime], int, _Try]] = []
         self._order = count()
         self.running: set[asyncio.Task[None]] = set()
@@ -80,8 +83,9 @@ class _Lane:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Its message stays owed: whoever takes the partition over sends it.
+            # Its message stays owed, and nobody here sends it again: whoever takes the partition over does.
             logger.error("the answer of a target could not be written down: %s", type(error).__name__)
+            self._on_broken()
         self._pump()
 
 
@@ -96,11 +100,22 @@ class Courier:
         self._lanes: dict[str, _Lane] = {}
         self._timers: set[asyncio.TimerHandle] = set()
         self._draining = False
+        self._lent = Lent()
+        #: Since when a message is owed that is on its way no more.
+        self._broken: float | None = None
 
     @property
     def most_tries(self) -> int:
         """How often a message is tried before its target is given up."""
         return 1 + len(self._pauses_s)
+
+    def longest_s(self) -> float:
+        """Seconds that the oldest message has been on its way to a target which has not answered at all."""
+        return self._lent.longest_s()
+
+    def still_s(self) -> float:
+        """Seconds since a message was lost sight of, or is on its way; 0 where nothing is."""
+        return max(0.0 if self._broken is None else time.monotonic() - self._broken, self.longest_s())
 
     def send(self, owed: Owed, urls: Sequence[str], text: Message) -> None:
         """Send to each of these targets that has not confirmed; nothing while draining."""
@@ -128,13 +143,18 @@ class Courier:
         self._lanes.clear()
 
     def resume(self) -> None:
-        """After `drain`: take messages again."""
+        """After `drain`: take messages again. What was owed is sent anew."""
         self._draining = False
+        self._broken = None
+
+    def _lost_sight(self) -> None:
+        if self._broken is None:
+            self._broken = time.monotonic()
 
     def _push(self, what: _Try) -> None:
         lane = self._lanes.get(what.url)
         if lane is None:
-            lane = self._lanes[what.url] = _Lane(what.url, self._attempt)
+            lane = self._lanes[what.url] = _Lane(self._attempt, self._lost_sight)
         lane.push(what)
 
     async def _attempt(self, what: _Try) -> None:
@@ -146,9 +166,9 @@ class Courier:
             return
         owed.tries[target] = tries = owed.tries.get(target, 0) + 1
         pool = self._lanes[what.url].pool
-        call = asyncio.get_running_loop().run_in_executor(pool, self._deliver, what.url, what.text, owed.event.event_id)
+        call = self._lent.watch(pool.submit(self._deliver, what.url, what.text, owed.event.event_id))
         try:
-            confirmed = await call
+            confirmed = await asyncio.wrap_future(call)
         except Exception:
             # A target's library may raise anything; its text may hold the URL, and with it a secret.
             confirmed = False

@@ -58,6 +58,14 @@ class NotificationStage(Stage[EscalationEvent, Ledger]):
         """Answers of targets come after their escalation was completed."""
         self._later = later
 
+    def longest_s(self) -> float:
+        """How long the oldest message has been on its way; one that never returns costs its target a thread."""
+        return self._courier.longest_s()
+
+    def still_s(self) -> Mapping[str, float]:
+        """The courier: without it, what is owed is sent by nobody."""
+        return {"courier": self._courier.still_s()}
+
     def new_state(self, partition: int) -> Ledger:
         """Nothing is owed."""
         return Ledger()

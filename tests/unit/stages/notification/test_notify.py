@@ -448,3 +448,39 @@ def test_what_was_given_up_is_forgotten_when_it_is_too_old_to_be_sent_again() ->
     (change,) = ledger.forget_stale(now)
     assert (change.key[1:], change.value) == (old.event.event_id.bytes, None)
     assert list(ledger) == [new]
+
+
+def test_a_message_that_nobody_sends_any_more_is_seen_until_it_is_sent_anew() -> None:
+    def refuses(*_: object) -> bool:
+        raise RuntimeError
+
+    async def lose_and_take_over() -> None:
+        with webhook() as hook:
+            which = stage(hook.url)
+            log = Log(which)
+            which.attach(refuses)
+            assert which.still_s() == {"courier": 0}
+            await log.take(event())
+            await reached(lambda: which.still_s()["courier"] > 0 and which.longest_s() == 0)
+            await which.on_revoked()
+            which.on_assigned({})
+            assert which.still_s() == {"courier": 0}
+
+    asyncio.run(lose_and_take_over())
+
+
+def test_a_target_that_never_answers_is_seen_until_it_does() -> None:
+    async def hang() -> None:
+        with webhook() as hook:
+            which = stage(hook.url)
+            hook.answers.clear()
+            log = Log(which)
+            what = event()
+            await log.take(what)
+            await reached(lambda: which.still_s()["courier"] > 0)
+            hook.answers.set()
+            await log.ended(what)
+            await reached(lambda: which.still_s() == {"courier": 0})
+            await which.on_revoked()
+
+    asyncio.run(hang())
