@@ -13,7 +13,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,22 @@ class ServiceManager:
                 out.sendto(message.encode(), self._address)
         except OSError as error:
             logger.debug("the supervisor does not hear: %s", error.strerror)
+
+
+@contextmanager
+def where_supervised() -> Iterator[Callable[[], None]]:
+    """The beat of a heart where somebody listens; nothing for a program at a terminal.
+
+    There a person sees that it stands still, and may hold it up for as long as that person reads (a pager, ctrl-S).
+    """
+    if not ServiceManager().listens:
+        yield lambda: None
+        return
+    heart = Heart()
+    try:
+        yield heart.beat
+    finally:
+        heart.stop()
 
 
 class Progress:

@@ -8,6 +8,7 @@ from ops.system import stopping
 from ops.system.context import load_settings
 from ops.terminal.plain import echo, echo_json
 from streams.client import EventConsumer, ReceivedEvent
+from streams.liveness import where_supervised
 
 
 @click.command("consume")
@@ -22,7 +23,11 @@ def command(topics: tuple[str, ...], group: str | None, most: int | None, timeou
     A record that cannot be decoded is printed with the reason; exit code 1 if there was one.
     """
     undecoded = 0
-    with EventConsumer(load_settings(), topics, group) as consumer, stopping.calling(consumer.stop):
+    with (
+        where_supervised() as alive,
+        EventConsumer(load_settings(), topics, group, alive=alive) as consumer,
+        stopping.calling(consumer.stop),
+    ):
         for count, received in enumerate(consumer.events(timeout), start=1):
             echo_json(received.as_mapping()) if as_json else echo(_line(received))
             undecoded += received.decoded is None

@@ -94,7 +94,10 @@ def _finding(entry: Mapping[str, object], path: str) -> RawFinding:
     stage = _text_or_null(entry, path, "stage")
     abstained = _text_or_null(entry, path, "abstained")
     probabilities = _object(entry.get("probabilities"), f"{path}probabilities", None)
-    numbers = {name: _number(probabilities, f"{path}probabilities.", name) for name in probabilities}
+    numbers = {
+        name: _number(probabilities, "", name, f"{path}probabilities, number {at} of {len(probabilities)},")
+        for at, name in enumerate(probabilities, start=1)
+    }
     return RawFinding(
         # null says that the model abstained; a finding that does not even say so has no class that anybody knows.
         stage=_stage(stage) if stage is not None or ("stage" not in entry and abstained is None) else None,
@@ -125,9 +128,12 @@ def _object(value: object, path: str, keys: tuple[str, ...] | None) -> dict[str,
         return {}
     if not isinstance(value, dict):
         raise ValueError(f"{path} must be an object")
-    for key in value:
+    for number, key in enumerate(value, start=1):
         if keys is not None and key not in keys:
-            raise ValueError(f"{path}.{key} is not known (known: {', '.join(keys)})")
+            # By number: what stands where a name should may be a patient's.
+            raise ValueError(
+                f"{path} has a key that is not known, number {number} of {len(value)} (known: {', '.join(keys)})"
+            )
     return value
 
 
@@ -138,11 +144,14 @@ def _text_or_null(entry: Mapping[str, object], path: str, key: str) -> str | Non
     return value
 
 
-def _number(entry: Mapping[str, object], path: str, key: str) -> float | None:
-    """A number, NaN and infinities included: whether it can be true is for the rules to say."""
+def _number(entry: Mapping[str, object], path: str, key: str, shown: str = "") -> float | None:
+    """A number, NaN and infinities included: whether it can be true is for the rules to say.
+
+    `shown` names it in an error, where the key is not one of ours.
+    """
     value = entry.get(key)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise ValueError(f"{path}{key} must be a number or null")
+        raise ValueError(f"{shown or path + key} must be a number or null")
     return value
 
 

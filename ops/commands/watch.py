@@ -16,7 +16,7 @@ from ops.terminal.plain import echo_json
 from ops.watch.live import LiveSystem
 from ops.watch.screen import draw
 from ops.watch.snapshot import as_json
-from streams.liveness import Heart, ServiceManager
+from streams.liveness import where_supervised
 
 EVERY_S = 1.0
 #: `--once`: seconds to read what is there; and between the two looks from which rates are worked out.
@@ -48,17 +48,12 @@ def command(once: bool, as_json_: bool, groups: str) -> None:
 
 
 def _until(stopped: threading.Event, system: LiveSystem, console: Console) -> None:
-    # At a terminal a person sees that it stands still, and may have stopped it.
-    heart = Heart() if ServiceManager().listens else None
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    with where_supervised() as alive, Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         while not stopped.is_set():
-            if heart is not None:
-                heart.beat()
+            alive()
             until = time.monotonic() + EVERY_S
             live.update(draw(system.look()), refresh=True)
             system.wait(max(0.0, until - time.monotonic()))
-    if heart is not None:
-        heart.stop()
 
 
 def _once(system: LiveSystem, console: Console, as_json_: bool) -> None:

@@ -23,6 +23,7 @@ from schemas.events import (
 from schemas.serde import Serde
 from streams import topics
 from streams.broker.clients import observer
+from streams.broker.skipping import Skipper
 from streams.settings import Settings
 
 
@@ -48,6 +49,7 @@ class Follower:
         self.lock = threading.Lock()
         self._serde = Serde(settings.schema_registry_url)
         self._consumer = observer(settings.bootstrap_servers)
+        self._skipper = Skipper(self._consumer)
         names = [topic.name for topic in topics.ALL if topic.record is not None or topic.name == topics.DEAD_LETTERS]
         self._consumer.assign(
             [TopicPartition(name, part, OFFSET_BEGINNING) for name in names for part in range(settings.partitions)]
@@ -81,7 +83,9 @@ class Follower:
     def _run(self) -> None:
         while not self._stop.is_set():
             message = self._consumer.poll(0.2)
-            if message is not None and message.error() is None:
+            if message is None or self._skipper.skipped(message) is not None:
+                continue
+            if message.error() is None:
                 with self.lock:
                     self._take(message)
 

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from ops.lag.client import Partition, reading_consumer
 from ops.lag.index import PartitionIndex
 from ops.lag.thinning import thin_if_full
+from streams.broker.skipping import Skipper
 
 #: Stretches read at the same time; they share each answer of the broker, so more of them make each one slower.
 AT_ONCE = 64
@@ -54,6 +55,7 @@ class Examiner:
 
     def __init__(self, bootstrap_servers: str, indexes: MutableMapping[Partition, PartitionIndex]) -> None:
         self._consumer = reading_consumer(bootstrap_servers, {"max.partition.fetch.bytes": 256 << 10})
+        self._skipper = Skipper(self._consumer)
         self._indexes = indexes
         self._waiting: dict[Partition, Stretch] = {}
         self._reading: dict[Partition, Stretch] = {}
@@ -98,7 +100,11 @@ class Examiner:
                 if reading is None:
                     continue
                 error = message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if (following := self._skipper.skipped(message)) is not None:
+                    # Nobody can read it, so no group has it to read.
+                    if following >= reading.last:
+                        self._finish(reading, every_s)
+                elif error is not None and error.code() != KafkaError._PARTITION_EOF:
                     self._end([reading])
                 elif error is not None or message.offset() >= reading.last:
                     self._finish(reading, every_s)

@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ops.lag.client import reading_consumer
 from schemas.events import Lane
 from streams.broker.clients import admin_client
+from streams.broker.skipping import Skipper
 from streams.client import PUBLISH_ERRORS, CaseProducer
 from streams.pipeline import STEPS as STEPS
 from streams.settings import Settings
@@ -104,6 +105,7 @@ class Canary:
         self._deadline_s = deadline_s
         self._producer = CaseProducer(settings, name="canary", acknowledge_within_s=min(10.0, every_s))
         self._consumer = reading_consumer(settings.bootstrap_servers, {"auto.offset.reset": "latest"})
+        self._skipper = Skipper(self._consumer)
         self._step_of = {topic: step for step, names in STEPS.items() for topic in names}
         # Here, not above: drawing needs OpenCV, which those who only want the metrics' names need not load.
         from inference.synthetic.generator import picture
@@ -168,7 +170,10 @@ class Canary:
     def watch(self, seconds: float, tell: Callable[[str], None]) -> None:
         """Take in what the stages wrote, for about `seconds`."""
         for message in self._consumer.consume(500, seconds):
-            if message.error() is not None or message.key() is None:
+            if message.error() is not None:
+                self._skipper.skipped(message)
+                continue
+            if message.key() is None:
                 continue
             # The case id is the key of every topic of events, so nothing needs to be decoded.
             journey = self._journeys.seen(

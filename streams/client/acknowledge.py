@@ -22,6 +22,7 @@ from streams.broker import clients
 from streams.broker.errors import BrokerUnavailableError, ClientError
 from streams.broker.log import looking_consumer, partitions_of, read_log
 from streams.broker.mending import MendingProducer
+from streams.broker.skipping import Skipper
 from streams.client.errors import NotAcknowledgedError
 from streams.settings import Settings
 from streams.topics import AUDIT
@@ -192,9 +193,12 @@ class Acknowledger:
     def _verdict(self, consumer: Consumer, event_id: UUID, within_s: float) -> AuditEntry:
         needle = str(event_id).encode()
         deadline = time.monotonic() + within_s
+        skipper = Skipper(consumer)
         while (left := deadline - time.monotonic()) > 0:
             message = consumer.poll(min(left, 0.5))
-            value = None if message is None or message.error() is not None else message.value()
+            if message is None or skipper.skipped(message) is not None:
+                continue
+            value = None if message.error() is not None else message.value()
             if value is not None and needle in value:
                 try:
                     entry = self._serde.decode(value, topics.AUDIT)

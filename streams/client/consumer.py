@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -67,12 +67,14 @@ class EventConsumer:
         group_id: str | None,
         *,
         serde: Serde | None = None,
+        alive: Callable[[], None] = lambda: None,
         **overrides: Any,
     ) -> None:
         """Subscribe; a group without committed positions starts at the oldest record.
 
         With None for a group, all partitions are read from the oldest record and no position is kept: for looking.
 
+        `alive` is called several times a second while events are waited for, and once per event: a sign of life.
         `overrides` are librdkafka settings, such as `{"security.protocol": "SASL_SSL"}` (as **{…}). Those that the
         delivery promise rests on cannot be changed: ValueError.
         """
@@ -80,6 +82,7 @@ class EventConsumer:
             raise ValueError(f"the delivery promise rests on {', '.join(refused)}")
         self._serde = serde or Serde(settings.schema_registry_url)
         self._own_serde = serde is None
+        self._alive = alive
         self._keeps_position = group_id is not None
         self._positions = PendingPositions()
         self._brokers_down = False
@@ -133,6 +136,7 @@ class EventConsumer:
         if self._unassigned:
             self._take_all_partitions()
         while not self._stopped:
+            self._alive()
             self._positions.send_if_due(self._consumer)
             left = _POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - time.monotonic()))
             message = self._consumer.poll(left)

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.broker.clients import observer
 from streams.broker.read import stable_end
+from streams.broker.skipping import Skipper
 
 #: Without a record or an end-of-partition event for this long, the broker is taken to be away.
 IDLE_TIMEOUT_S = 30.0
@@ -47,6 +48,7 @@ def read_state(
     if not waiting:
         return
     consumer = observer(bootstrap_servers)
+    skipper = Skipper(consumer)
     try:
         ends = {partition: stable_end(consumer, (topic, partition), IDLE_TIMEOUT_S) for partition in sorted(waiting)}
         # A number, not OFFSET_BEGINNING: librdkafka would ask for that offset before it knows whom to ask, and ask
@@ -60,7 +62,9 @@ def read_state(
             if first is None:
                 raise StateUnreadableError(f"no answer for partitions {sorted(waiting)} of {topic}")
             for message in (first, *consumer.consume(_READY, 0)):
-                yield from _entry(message, ends, waiting, topic)
+                # What cannot be read at all holds nothing that a stage wrote; it must not keep the partition from an owner.
+                if skipper.skipped(message) is None:
+                    yield from _entry(message, ends, waiting, topic)
     except KafkaException as error:
         raise StateUnreadableError(f"{topic}: {error.args[0].name()}") from error
     finally:

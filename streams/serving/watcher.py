@@ -18,6 +18,7 @@ from schemas.serde import Serde
 from streams import topics
 from streams.broker.clients import observer
 from streams.broker.read import stable_end
+from streams.broker.skipping import Skipper
 from streams.serving.rollout import Rollout
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class ModelWatcher:
 
     def _follow(self) -> None:
         consumer = observer(self._bootstrap_servers)
+        skipper = Skipper(consumer)
         ends: dict[int, int] = {}
         places = [TopicPartition(topics.MODEL_CONTROL, partition, 0) for partition in range(self._partitions)]
         consumer.assign(places)
@@ -84,6 +86,8 @@ class ModelWatcher:
             error = message.error()
             if error is None:
                 self._take(message)
+            elif skipper.skipped(message) is not None:
+                continue
             elif error.code() == KafkaError._PARTITION_EOF and not self._caught_up.is_set():
                 # Not the first "end" that is reported: see `stable_end`.
                 if message.offset() >= ends.get(message.partition(), _UNKNOWN):

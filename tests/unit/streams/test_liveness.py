@@ -158,3 +158,23 @@ def test_an_idle_stage_never_stands_still() -> None:
     for now in range(0, 1_000, 10):
         progress.saw({0: 5}, False, float(now))
         assert progress.stalled(float(now)) is None
+
+
+def test_a_consumer_that_somebody_supervises_tells_that_it_lives_also_while_no_broker_answers() -> None:
+    address = f"vigia-test-consume-{os.getpid()}"
+    env = {
+        **os.environ,
+        "NOTIFY_SOCKET": f"@{address}",
+        "VIGIA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "VIGIA_SCHEMA_REGISTRY_URL": "http://127.0.0.1:1",
+    }
+    command = [sys.executable, "-m", "ops", "consume", "vigia.gradings", "--group", "g"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(f"\0{address}")
+        supervisor.settimeout(PATIENCE_S)
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as consumer:
+            try:
+                assert supervisor.recv(100) == b"READY=1\nWATCHDOG=1"
+                assert supervisor.recv(100) == b"WATCHDOG=1"
+            finally:
+                consumer.kill()

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from inference.findings import ProblemCode
 from ops.monitoring.metrics import known_names
 from ops.monitoring.rules import HERE, rule_tests, rules
+from streams.images.errors import ImageError, StoreUnavailableError
+from streams.runtime.breaker import REASONS
 from tests.unit.ops.monitoring.promql import metric_names
 
 ROOT = Path(__file__).parents[4]
@@ -65,3 +68,31 @@ def test_the_routing_is_valid_and_pages_reach_the_night() -> None:
     for severity, receiver in (("page", "night"), ("ticket", "day")):
         command = ["amtool", "config", "routes", "test", f"--config.file={config}", f"severity={severity}"]
         assert subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == receiver
+
+
+def reasons() -> set[str]:
+    """Every reason that a dead letter can have: those in the code, and the codes of pictures and of trials."""
+    found: set[str] = {code.value for code in ProblemCode}
+    found |= {error.code for error in (StoreUnavailableError, *subclasses(ImageError))}
+    found |= {verdict.value for verdict in REASONS}
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "streams").rglob("*.py")]
+    said = {name for text in texts for name in re.findall(r"InputProblem\(\s*reason=([^,]+),", text)}
+    for name in said:
+        if re.fullmatch(r'"\w+"', name):
+            found.add(name.strip('"'))
+        elif name.isupper():
+            found |= {value for text in texts for value in re.findall(rf'^{name} = "(\w+)"$', text, re.MULTILINE)}
+    return found
+
+
+def subclasses(kind: type[ImageError]) -> set[type[ImageError]]:
+    return {kind}.union(*(subclasses(each) for each in kind.__subclasses__()))
+
+
+def test_the_runbook_says_of_every_reason_of_a_dead_letter_what_to_do() -> None:
+    entry = RUNBOOK.partition("### VigiaDeadLetters\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^ *\| (`[^|]+) \|[^|]+\|([^|]+)\|$", entry, re.MULTILINE)
+    told = {reason for names, _ in rows for reason in re.findall(r"`(\w+)`", names)}
+    assert {"refused", "record_too_large", "kills_worker", "other_content", "undecodable"} <= reasons()
+    assert told == reasons()
+    assert all(what.strip() for _, what in rows)
