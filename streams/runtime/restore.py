@@ -62,7 +62,7 @@ def read_state(
             if first is None:
                 raise StateUnreadableError(f"no answer for partitions {sorted(waiting)} of {topic}")
             for message in (first, *consumer.consume(_READY, 0)):
-                # What cannot be read at all holds nothing that a stage wrote; it must not keep the partition from an owner.
+                # Nobody can read it, so no stage wrote it; it must not keep the partition from its next owner.
                 if skipper.skipped(message) is None:
                     yield from _entry(message, ends, waiting, topic)
     except KafkaException as error:
