@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
-from rich.table import Table
 
 from ops.system.context import load_settings
-from ops.terminal.console import plain_console
-from ops.terminal.plain import echo, echo_json
+from ops.terminal.plain import echo, echo_block, echo_json
+from ops.views.review_list import review_lines, span
 from ops.views.reviews import PRIORITIES, Review, read_ground_truth, read_reviews, summary
 from streams.clinical.ground_truth import GroundTruth, Relation
 
@@ -44,37 +43,12 @@ def command(priority: tuple[str, ...], overdue: bool, role: str | None, agreemen
 
 def _print(reviews: list[Review], now: datetime) -> None:
     told = summary(reviews, now)
-    console = plain_console(soft_wrap=True)
-    oldest = "" if told.oldest is None else f", oldest {_span(now - told.oldest)}"
-    console.print(f"{told.pending} pending, {told.overdue} overdue, {told.acknowledged} taken up{oldest}")
+    oldest = "" if told.oldest is None else f", oldest {span(now - told.oldest)}"
+    echo(f"{told.pending} pending, {told.overdue} overdue, {told.acknowledged} taken up{oldest}")
     if told.by_role:
-        console.print("waiting for: " + ", ".join(f"{role} {count}" for role, count in told.by_role.items()))
-    if not reviews:
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("priority", "type", "level", "role", "due", "waits", "escalation"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading in ("level", "due", "waits") else "left")
-    for each in reviews:
-        event = each.event
-        table.add_row(
-            event.review_priority.value,
-            event.type.value,
-            str(event.level),
-            each.acknowledged_role or event.role,
-            _due(each, now),
-            _span(now - each.since),
-            str(event.escalation_id),
-        )
-    console.print(table)
-
-
-def _due(review: Review, now: datetime) -> str:
-    """When an answer is due; of what somebody has taken up, its resolution."""
-    if review.acknowledged_role is not None and review.resolve_by is None:
-        return "taken up"
-    left = (review.resolve_by or review.event.respond_by) - now
-    when = f"in {_span(left)}" if left > timedelta() else f"{_span(-left)} ago"
-    return when if review.acknowledged_role is None else f"resolve {when}"
+        echo("waiting for: " + ", ".join(f"{role} {count}" for role, count in told.by_role.items()))
+    if reviews:
+        echo_block(review_lines(reviews, now))
 
 
 def _print_json(reviews: list[Review], now: datetime) -> None:
@@ -120,11 +94,3 @@ def _print_agreement(truth: GroundTruth, as_json: bool) -> None:
             f"{one.counts[Relation.NOT_COMPARABLE]} not comparable"
         )
     echo("escalated cases only: not an accuracy over all pictures")
-
-
-def _span(span: timedelta) -> str:
-    seconds = max(0, int(span.total_seconds()))
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

@@ -7,16 +7,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
 
 from ops.cli import cli
-from schemas.events import GradingEvent
+from schemas.events import EscalationType, GradingEvent
 from tests.integration.clocked import Clocked, clocked_system, emergency
 from tests.services import RegistryService
-from tests.unit.clinical.escalations import LADDER, SOMEBODY
+from tests.unit.clinical.cases import decision
+from tests.unit.clinical.escalations import LADDER, SOMEBODY, grading
 
 YEAR = timedelta(days=365)
 
@@ -150,6 +151,29 @@ def test_an_entry_of_a_newer_version_stops_nobody_elses_escalation_and_people_ar
     code, output = run(clock, "dead-letters", "list", "--reason", "state_unreadable", "--json")
     assert code == 0
     assert str(lost) in output
+
+
+def test_one_answer_takes_up_every_escalation_of_a_case_that_the_role_may_answer(clock: Clocked) -> None:
+    every = grading(decision("stage_4")).escalations
+    # On the ladder of a failed system there is no physician.
+    admins = replace(every[0], type=EscalationType.SYSTEM_ERROR)
+    asked = clock.grade(replace(emergency(), escalations=(*every, admins)))
+    raised = {seen.event.type: seen.event for seen in clock.escalated(asked.case_id, len(every) + 1)}
+    answer = ("ack", "--case", str(asked.case_id), "--by", SOMEBODY, "--role")
+    code, output = run(clock, *answer, "attending_physician", "--json")
+    told = {UUID(each["escalation_id"]): each["code"] for each in json.loads(output)}
+    assert code == 0
+    assert told.pop(raised[EscalationType.SYSTEM_ERROR].escalation_id) == "role_unknown"
+    assert {*told.values()} == {"acknowledged"}
+    assert len(told) == len(every)
+    _, shown = run(clock, "reviews")
+    assert f"case {asked.case_id}" in shown.splitlines()
+    assert max(map(len, shown.splitlines())) <= 80
+
+    assert run(clock, *answer, "clinical_supervisor", "--resolve")[0] == 0
+    code, output = run(clock, *answer, "clinical_supervisor")
+    assert (code, output.count("\n")) == (1, 1)
+    assert "no escalation of case" in output
 
 
 def test_an_escalation_that_nobody_knows_is_told_in_one_line(clock: Clocked) -> None:

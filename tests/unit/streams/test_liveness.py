@@ -66,8 +66,9 @@ def test_a_program_that_is_frozen_from_outside_is_ended_and_started_again(tmp_pa
         assert eventually(lambda: heartbeats._heard, PATIENCE_S)
         os.kill(first, signal.SIGSTOP)
         assert eventually(lambda: supervisor.statuses()[0].pid not in (None, first), PATIENCE_S)
+    # On a busy machine the program may have been silent for as long before it was stopped.
     assert "gave no sign of life" in lines[0]
-    assert "exit code 137" in lines[1]
+    assert any("exit code 137" in line for line in lines), lines
 
 
 def test_a_program_that_never_gives_a_sign_is_ended_too(tmp_path: Path) -> None:
