@@ -13,14 +13,16 @@ from pathlib import Path
 
 from inference.predictor import Predictor
 from inference.synthetic.generator import picture
+from ops.chaos.bombs import Bomb, make
 from ops.chaos.faults import Faults
+from ops.chaos.front import Front
 from ops.chaos.load import Load
 from ops.chaos.outcome import CampaignOutcome, CampaignPlan
 from ops.chaos.publishing import Publishing
 from ops.chaos.reader import lag, read_all
 from ops.chaos.recovery import recoveries
 from ops.chaos.reference import Reference
-from ops.chaos.schedule import schedule
+from ops.chaos.schedule import FaultKind, schedule
 from ops.chaos.values import Fault, Sent
 from ops.chaos.verify import Tolerance, verify
 from ops.chaos.workers import STAGES, Workers
@@ -55,17 +57,21 @@ def run(
         env |= {"XDG_DATA_HOME": str(run_dir), "VIGIA_HEAT_MAPS": "off"}
         show("starting brokers and registry")
         with System(options, tell, env=env) as system:
-            workers = Workers(run_dir / "run", {**env, **system.environment}, tell)
-            try:
-                return _run(plan, system, workers, tell, show, started)
-            finally:
-                workers.stop()
+            assert system.registry is not None
+            with Front(system.registry.url) as front:
+                met = {"VIGIA_SCHEMA_REGISTRY_URL": front.url}
+                workers = Workers(run_dir / "run", {**env, **system.environment, **met}, tell)
+                try:
+                    return _run(plan, system, workers, front, tell, show, started)
+                finally:
+                    workers.stop()
 
 
 def _run(
     plan: CampaignPlan,
     system: System,
     workers: Workers,
+    front: Front,
     tell: Callable[[str], None],
     show: Callable[[str], None],
     started: float,
@@ -75,13 +81,16 @@ def _run(
     # The registry will be away at times: publishing must not need it.
     serde.warm_up(topics.RECORDS)
     store = ImageStore.from_settings(settings)
-    pictures, reference = _reference(store, plan.seed)
+    planned_faults = schedule(plan.seed, plan.faults)
+    images = system.run_dir / "images"
+    dear = any(planned.kind is FaultKind.BOMB for planned in planned_faults)
+    pictures, bombs, reference = _reference(store, plan.seed, images / "bombs" if dear else None)
     for program in STAGES:
         for _ in range(plan.workers):
             workers.add(program)
     rng = random.Random(plan.seed)  # noqa: S311 - repeatable on purpose
-    load = Load(Publishing(settings.bootstrap_servers), serde, pictures, reference, rng)
-    faults = Faults(system, workers, load, system.run_dir / "images", tell)
+    load = Load(Publishing(settings.bootstrap_servers), serde, pictures, reference, rng, bombs)
+    faults = Faults(system, workers, load, front, images, tell)
     end = threading.Event()
     deadline = time.monotonic() + plan.duration_s
     thread = threading.Thread(
@@ -89,7 +98,7 @@ def _run(
     )
     thread.start()
     try:
-        for planned in schedule(plan.seed, plan.faults):
+        for planned in planned_faults:
             while thread.is_alive() and load.published < planned.at * plan.cases:
                 show(_progress(plan, load, faults.done, workers))
                 time.sleep(0.1)
@@ -138,14 +147,20 @@ def _run(
     )
 
 
-def _reference(store: ImageStore, seed: int) -> tuple[list[ImageReference], Reference]:
+def _reference(
+    store: ImageStore, seed: int, bombs_below: Path | None
+) -> tuple[list[ImageReference], list[Bomb], Reference]:
     predictor = Predictor.load()
     pictures = [store.put(picture(seed=seed, index=index, size=160).jpeg()) for index in range(PICTURES)]
     judged = predictor.predict([store.fetch(each) for each in pictures])
     said = {each.sha256: finding for each, finding in zip(pictures, judged, strict=True)}
+    bombs: list[Bomb] = []
+    if bombs_below is not None:
+        bombs, of_bombs = make(bombs_below, predictor.predict)
+        said |= of_bombs
     version = predictor.model_version
     predictor.close()
-    return pictures, Reference(predict=said.__getitem__, model_version=version, policy=load_policy(None))
+    return pictures, bombs, Reference(predict=said.__getitem__, model_version=version, policy=load_policy(None))
 
 
 def _settle(waiting: Callable[[], int], patience_s: float) -> bool:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from ops.chaos import vandal
+from ops.chaos.front import ANSWERS, Front
 from ops.chaos.load import Load
 from ops.chaos.schedule import FaultKind, PlannedFault
 from ops.chaos.values import Excuse, Fault
@@ -32,6 +34,10 @@ STORE_AWAY_S = 7.0
 STORE_EXCUSED_S = 20.0
 #: The same for the registry, which takes some seconds to start.
 REGISTRY_EXCUSED_S = 60.0
+#: How long the registry stays vandalised: longer than a worker takes to start, and to take its partitions over.
+VANDALISED_S = 12.0
+#: How long decoders are killed after pictures came that keep them busy.
+DECODERS_KILLED_S = 3.0
 #: A stage never has more workers than there are partitions.
 MOST_WORKERS = 3
 
@@ -41,10 +47,13 @@ _T = TypeVar("_T")
 class Faults:
     """Carries out planned faults on a running system, and records when each began and ended."""
 
-    def __init__(self, system: System, workers: Workers, load: Load, images: Path, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, system: System, workers: Workers, load: Load, front: Front, images: Path, tell: Callable[[str], None]
+    ) -> None:
         self.done: list[Fault] = []
         self.excuses: list[Excuse] = []
         self._system, self._workers, self._load, self._images, self._tell = system, workers, load, images, tell
+        self._front = front
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="fault")
         self._end = threading.Event()
         # One service fault at a time: with two of three brokers away nothing can be written, as is well known.
@@ -99,6 +108,10 @@ class Faults:
                 return self._load.flood(planned.draw)
             case FaultKind.FROZEN_WORKER:
                 return self._freeze_worker(planned.draw)
+            case FaultKind.BOMB:
+                return self._bomb(planned.draw)
+            case FaultKind.VANDALISED:
+                return self._vandalise(planned.draw)
             case FaultKind.DUPLICATES:
                 return self._load.duplicates(planned.draw)
             case FaultKind.RESTART_ALL:
@@ -127,6 +140,43 @@ class Faults:
                 self._workers.signal(name, signal.SIGCONT)
                 return f"{name}, and nobody ended it"
         return f"{name}, ended and started again"
+
+    def _bomb(self, draw: float) -> str:
+        kinds = self._load.bomb(draw)
+        killed, deadline = 0, time.monotonic() + DECODERS_KILLED_S
+        # Every other time the pictures are left to be decoded: what they cost then is of interest too.
+        while int(draw * 1_000) % 2 and time.monotonic() < deadline and not self._end.wait(0.2):
+            killed += self._workers.kill_decoders()
+        return f"{kinds}; {killed} decoders killed"
+
+    def _vandalise(self, draw: float) -> str:
+        ways = [*vandal.DEEDS, *ANSWERS]
+        way = _pick(ways, draw)
+        assert self._system.registry is not None
+        url = self._system.registry.url
+        started = time.time()
+        with self._service:
+            # Whoever broke it before may not have waited until it was there again.
+            self._mend_registry(url)
+            if way in ANSWERS:
+                with self._front.lying(ANSWERS[way]):
+                    self._meet_the_registry(draw)
+            else:
+                vandal.DEEDS[way](url)
+                self._meet_the_registry(draw)
+            self._mend_registry(url)
+        self._registry_was_away(started)
+        return way
+
+    def _mend_registry(self, url: str) -> None:
+        while not vandal.mend(url) and not self._end.wait(0.5):
+            pass
+
+    def _meet_the_registry(self, draw: float) -> None:
+        """Let the workers of one stage start while it is as it is: nobody else asks it anything."""
+        for name in self._workers.of(_pick(STAGES, draw * 7 % 1.0)):
+            self._workers.signal(name, signal.SIGKILL)
+        self._end.wait(VANDALISED_S)
 
     def _on_service(self, child: ChildProcess, pause_s: float | None) -> str:
         started = time.time()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ops.chaos.bombs import TOO_DEAR, Bomb, burst
 from ops.chaos.hostile import hostile
 from ops.chaos.publishing import Publishing
 from ops.chaos.reference import Reference
@@ -44,6 +45,7 @@ class Load:
     pictures: Sequence[ImageReference]
     reference: Reference
     rng: random.Random
+    bombs: Sequence[Bomb] = ()
     published: int = 0
     #: The error that ended `run` early; None when there was none.
     failure: BaseException | None = None
@@ -98,6 +100,19 @@ class Load:
         self._send_event(one.topic, case, set())
         return what
 
+    def bomb(self, draw: float) -> str:
+        """Publish cases with pictures that cost more than any other, each with a sound one of the same case behind it;
+        returns what they hold."""
+        rng = random.Random(draw + 2)  # noqa: S311 - repeatable on purpose
+        chosen = burst(self.bombs, draw)
+        for bomb in chosen:
+            lane = Lane.EMERGENCY if rng.random() < 0.7 else Lane.ROUTINE
+            case = replace(self._case(lane, rng), image=bomb.reference)
+            value = self.serde.encode(case, topics.CASES[lane])
+            self._send(topics.CASES[lane], case.case_id, value, case, set(bomb.refused), TOO_DEAR)
+            self._send_event(topics.CASES[lane], replace(self._case(lane, rng), case_id=case.case_id), set())
+        return ", ".join(bomb.kind for bomb in chosen)
+
     def flood(self, draw: float, count: int = 200) -> str:
         """Publish many cases at once that name no patient: each asks people."""
         rng = random.Random(draw)  # noqa: S311 - repeatable on purpose
@@ -110,7 +125,7 @@ class Load:
     def duplicates(self, draw: float, count: int = 20) -> str:
         """Publish again, byte by byte, `count` of the latest cases; returns what was done."""
         recent = self.publishing.recent(2_000)
-        known = [one for one in recent if one.topic in topics.CASES.values() and not one.refused]
+        known = [one for one in recent if one.topic in topics.CASES.values() and not one.hostile]
         start = int(draw * max(1, len(known) - count))
         for one in known[start : start + count]:
             self.publishing.publish(one)
@@ -173,7 +188,22 @@ class Load:
     def _send_event(self, topic: str, event: Any, refused: set[str]) -> None:
         self._send(topic, event.case_id, self.serde.encode(event, topic), event, refused)
 
-    def _send(self, topic: str, key: UUID, value: bytes, event: Any, refused: set[str]) -> None:
+    def _send(
+        self,
+        topic: str,
+        key: UUID,
+        value: bytes,
+        event: Any,
+        refused: set[str],
+        may_refuse: frozenset[str] = frozenset(),
+    ) -> None:
         self.publishing.publish(
-            Sent(topic=topic, key=str(key).encode(), value=value, event=event, refused=frozenset(refused))
+            Sent(
+                topic=topic,
+                key=str(key).encode(),
+                value=value,
+                event=event,
+                refused=frozenset(refused),
+                may_refuse=may_refuse,
+            )
         )

@@ -28,6 +28,10 @@ class FaultKind(StrEnum):
     FLOOD = "flood of unidentified cases"
     FROZEN_WORKER = "frozen worker"
     """SIGSTOP for good: whoever watches its liveness must end it."""
+    BOMB = "bomb pictures"
+    """Pictures that cost more than any other, and the death of whatever decodes them (`ops.chaos.bombs`)."""
+    VANDALISED = "registry vandalised"
+    """Subjects deleted, foreign versions, answers that are none (`ops.chaos.vandal`, `ops.chaos.front`)."""
     DUPLICATES = "duplicates"
     RESTART_ALL = "restart everything"
 
@@ -47,6 +51,8 @@ WEIGHTS: Mapping[FaultKind, int] = {
     FaultKind.HOSTILE: 13,
     FaultKind.FLOOD: 3,
     FaultKind.FROZEN_WORKER: 3,
+    FaultKind.BOMB: 6,
+    FaultKind.VANDALISED: 5,
     FaultKind.DUPLICATES: 13,
     FaultKind.RESTART_ALL: 1,
 }

@@ -25,6 +25,13 @@ class Sent:
     acked: bool = True
     #: Reason codes of which its dead letter must name one; empty when the record must be processed.
     refused: frozenset[str] = frozenset()
+    #: Further reason codes that its dead letter may name, where it may be processed or not, and both are correct.
+    may_refuse: frozenset[str] = frozenset()
+
+    @property
+    def hostile(self) -> bool:
+        """Whether it was made to be a burden for whatever lies behind it."""
+        return bool(self.refused or self.may_refuse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

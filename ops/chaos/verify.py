@@ -103,7 +103,7 @@ class _Verification:
             foreign: tuple[str, int, int] | None = None
             for record in self._by_topic[topic]:
                 sent = self._sent.get((topic, record.key, record.value))
-                behind, foreign = foreign, record.place if sent is not None and sent.refused else None
+                behind, foreign = foreign, record.place if sent is not None and sent.hostile else None
                 if sent is None:
                     continue
                 letter = self._letters.get(record.place)
@@ -141,7 +141,7 @@ class _Verification:
 
     def _refused(self, record: SeenRecord, sent: Sent, letter: SeenRecord) -> None:
         reason = letter.headers.get(PREFIX + "reason", b"").decode()
-        if reason not in sent.refused and not self._excused(reason, letter.timestamp_ms / 1000):
+        if reason not in sent.refused | sent.may_refuse and not self._excused(reason, letter.timestamp_ms / 1000):
             self.verdict.add(Violation.WRONG, f"{where(record)} went to the dead letters for {reason}")
         raw = RawRecord(
             topic=record.topic,

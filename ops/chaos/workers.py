@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from ops.embedded.heartbeat import Heartbeats
 from ops.embedded.process import ChildProcess
 from ops.system.programs import WORKERS, Program
@@ -17,6 +19,8 @@ from ops.system.supervisor import ProcessState, Supervisor
 from ops.system.system import WORKER_GRACE_S
 
 STAGES: tuple[Program, ...] = WORKERS
+#: In the command line of a process that decodes; a worker's other children try records.
+DECODER = "inference.decoders"
 
 
 class Workers:
@@ -83,6 +87,17 @@ class Workers:
                 return None
             status = self._running[name][2].statuses()[0]
         return status.pid if status.state is ProcessState.RUNNING else None
+
+    def kill_decoders(self) -> int:
+        """SIGKILL the processes in which workers decode pictures; how many there were."""
+        killed = 0
+        for pid in filter(None, map(self.pid, self.names())):
+            with suppress(psutil.Error):
+                for child in psutil.Process(pid).children():
+                    if DECODER in " ".join(child.cmdline()):
+                        child.kill()
+                        killed += 1
+        return killed
 
     def restarts(self) -> int:
         """How often workers were restarted."""

@@ -98,6 +98,9 @@ def _print(outcome: CampaignOutcome, console: Console) -> None:
     times = Table("recovery after", "faults", "p50 s", "p99 s", "max s", box=None, pad_edge=False)
     for name, row in (*report["recovery_by_fault_s"].items(), ("all", report["recovery_s"])):
         times.add_row(name, str(row["count"]), f"{row['p50']:.1f}", f"{row['p99']:.1f}", f"{row['max']:.1f}")
+    if stuck := report["stuck_s"]["count"]:
+        row = report["stuck_s"]
+        times.add_row("(behind a hostile record)", str(stuck), *(f"{row[n]:.1f}" for n in ("p50", "p99", "max")))
     console.print(times)
     counted = ", ".join(f"{count} {name}" for name, count in report["verdict"]["counted"].items())
     console.print(

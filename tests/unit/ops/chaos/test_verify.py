@@ -133,6 +133,17 @@ def test_a_dead_letter_is_right_for_poison_and_for_a_store_that_was_away_and_wro
     assert judged(blameless, made.seen, 60.0, replace(away, end=at)).counts[Violation.WRONG] == 1
 
 
+def test_a_picture_that_may_be_too_dear_may_be_judged_or_refused_for_that_and_for_nothing_else() -> None:
+    made = World()
+    made.poison("decoder_timeout")
+    made.case()
+    dear = [replace(one, refused=frozenset(), may_refuse=frozenset({"decoder_timeout"})) for one in made.sent]
+    verdict = judged(dear, made.seen)
+    assert verdict.clean
+    assert len(verdict.stuck_s) == 1, "what lies behind it is measured as well"
+    assert judged([replace(one, may_refuse=frozenset({"other"})) for one in dear], made.seen).counts[Violation.WRONG]
+
+
 def test_a_broken_record_about_which_nobody_is_asked_is_silenced() -> None:
     made = World()
     made.poison()
