@@ -83,7 +83,14 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.pulse = Pulse(self, stall_s)
         self.breaker = Breaker(self, trial)
         self.stage_loop = StageLoop(
-            stage, codec, self.outbox, self.states, self._flush, restore_again=self._restore_some, store=store
+            stage,
+            codec,
+            self.outbox,
+            self.states,
+            self._flush,
+            restore_again=self._restore_some,
+            store=store,
+            moved=self.pulse.moved,
         )
         #: What Faust's transaction manager hands its calls to.
         self.transactions = Transactions(

@@ -54,13 +54,15 @@ class StageLoop(Generic[EventT, StateT]):
         *,
         restore_again: Callable[[set[int]], Awaitable[None]] | None = None,
         store: ValueStore | None = None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`restore_again` reads the states of some of the partitions anew; `store` keeps what no dead letter can."""
+        """`restore_again` reads the states of some of the partitions anew; `store` keeps what no dead letter can;
+        `moved` is called when a part of a batch is done."""
         self._stage = stage
         self._outbox = outbox
         self._states = states
         self._flush = flush
-        self._processor = Processor(stage, codec, store)
+        self._processor = Processor(stage, codec, store, moved)
         self.encoder = self._processor.encoder
         self._latencies = Latencies(stage.name)
         self._flushing: set[asyncio.Future[None]] = set()

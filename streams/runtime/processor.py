@@ -5,8 +5,9 @@ Nothing here raises for a reason that lies in a record.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, cast
 from uuid import UUID
@@ -20,11 +21,12 @@ from streams import metrics
 from streams.runtime.dead_letter import needs_pointer
 from streams.runtime.decoding import Codec, InputDecoder
 from streams.runtime.encoding import ResultEncoder
+from streams.runtime.limit import OverdueError, within_limit
 from streams.runtime.quarantine import ValueStore, quarantined, quarantined_pointer, stored
 from streams.runtime.records import EventT, Input, InputProblem, Outgoing, Result, StateT
 from streams.runtime.retry import Deadline
 from streams.runtime.seen import CONTENT_BYTES, Seen
-from streams.runtime.stage import Stage, failure
+from streams.runtime.stage import Stage, StatelessStage, failure, overdue
 from streams.runtime.state import PartitionState
 
 #: Reason of the dead letter of an event whose id was used before, for something else.
@@ -62,10 +64,18 @@ class Condemned:
 class Processor(Generic[EventT, StateT]):
     """What one stage makes of its inputs. Holds no state but which inputs are not to be tried."""
 
-    def __init__(self, stage: Stage[EventT, StateT], codec: Codec, store: ValueStore | None = None) -> None:
-        """`store` keeps values that no dead letter can hold."""
+    def __init__(
+        self,
+        stage: Stage[EventT, StateT],
+        codec: Codec,
+        store: ValueStore | None = None,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`store` keeps values that no dead letter can hold; `moved` is called when a part of a batch is done, or was
+        given up."""
         self._stage = stage
         self._store = store
+        self._moved = moved
         self._decoder = InputDecoder(stage, codec)
         self.encoder = ResultEncoder(codec, stage.state_topic)
         #: By topic, partition and offset.
@@ -120,19 +130,32 @@ class Processor(Generic[EventT, StateT]):
         if not items:
             return
         try:
-            results = await self._stage.handle_batch([_input(item) for item in items])
+            results = await within_limit(self._stage, [_input(item) for item in items], self._moved)
+        except OverdueError:
+            if len(items) == 1:
+                items[0].result = Result(problem=overdue(items[0].raw, self._stage.limit_s))
+                return
+            await self._one_by_one(items)
+            return
         except Exception as error:
             # A batch that fails as a whole may have one bad input: each gets its own chance.
             if len(items) == 1:
                 items[0].result = Result(problem=failure(error, items[0].raw))
                 return
-            for item in items:
-                await self._handle([item])
+            await self._one_by_one(items)
             return
         if len(results) != len(items):
             raise RuntimeError(f"{self._stage.name} made {len(results)} results of {len(items)} records")
         for item, result in zip(items, results, strict=True):
             item.result = result
+
+    async def _one_by_one(self, items: Sequence[Item[EventT, StateT]]) -> None:
+        if isinstance(self._stage, StatelessStage):
+            # Side by side: whoever hangs must hold up none of the others.
+            await asyncio.gather(*(self._handle([item]) for item in items))
+            return
+        for item in items:
+            await self._handle([item])
 
     def records(self, item: Item[EventT, StateT]) -> list[Outgoing]:
         """What an item with a result leaves as."""

@@ -31,9 +31,9 @@ class Pulse:
         #: Whether the group has dealt, and what it dealt was taken over.
         self.taken_over = False
         self._leaving = False
-        # A batch may wait for what is away as long as its stage is patient, and has work of its own to do; records that
-        # nobody takes up may wait for a broker that is paused or restarts.
-        self._progress = Progress(max(stall_s, app.stage.patience_s + stall_s / 2), 2 * stall_s)
+        # A record that waits for too long is given up (`limit`), and that counts as a move. Records that nobody takes
+        # up may wait for a broker that is paused or restarts.
+        self._progress = Progress(max(stall_s, app.stage.limit_s + stall_s / 2), 2 * stall_s)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -43,6 +43,11 @@ class Pulse:
             yield
         finally:
             self._progress.end(time.monotonic())
+
+    def moved(self) -> None:
+        """A part of the batch is done, or was given up."""
+        if self.busy:
+            self._progress.begin(time.monotonic())
 
     @property
     def busy(self) -> bool:

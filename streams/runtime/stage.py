@@ -9,6 +9,7 @@ one state per partition number serves all of them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from abc import ABC, abstractmethod
@@ -23,6 +24,12 @@ from streams.runtime.records import EventT, Input, InputProblem, Result, StateCh
 
 logger = logging.getLogger(__name__)
 
+
+#: Why a record is laid aside that was not handled within its time.
+OVERDUE = "handling_timeout"
+#: Times its patience that a stage may take for one record: to wait for one thing that is away and then for another, and
+#: for what it does itself.
+PATIENCES = 2.5
 
 EventT_contra = TypeVar("EventT_contra", bound=Record, contravariant=True)
 
@@ -57,6 +64,10 @@ class Stage(ABC, Generic[EventT, StateT]):
     within_s: float = 0.02
     #: How long one input may wait for something that is away (registry, image store) before a person is asked instead.
     patience_s: float = 30.0
+    #: How many records `handle_safely` has given a result: a batch in which this grows moves.
+    handled: int = 0
+    #: The record that is being handled is to be given up.
+    overdue: bool = False
     #: Partitions of every topic, from the broker's own metadata; the worker sets it before `start`.
     partition_count: int = 1
 
@@ -64,6 +75,11 @@ class Stage(ABC, Generic[EventT, StateT]):
     def group(self) -> str:
         """Consumer group id, and prefix of the transactional ids."""
         return f"vigia-{self.name}"
+
+    @property
+    def limit_s(self) -> float:
+        """How long one record may be handled; a batch as well, where the stage handles it as one."""
+        return PATIENCES * self.patience_s
 
     @property
     def state_topic(self) -> str:
@@ -121,11 +137,22 @@ class Stage(ABC, Generic[EventT, StateT]):
         return [await self.handle_safely(record) for record in records]
 
     async def handle_safely(self, record: Input[EventT, StateT]) -> Result:
-        """What `handle` returns, or a problem for what it raised: Faust would count the event as done and lose it."""
+        """What `handle` returns, or a problem for what it raised: Faust would count the event as done and lose it.
+
+        Whoever runs this task gives up one record, and no more, by setting `overdue` and cancelling the task.
+        """
         try:
             return await self.handle(record)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self.overdue or task is None or task.uncancel():
+                raise
+            return Result(problem=overdue(record.raw, self.limit_s))
         except Exception as error:
             return Result(problem=failure(error, record.raw))
+        finally:
+            self.overdue = False
+            self.handled += 1
 
     @abstractmethod
     async def handle(self, record: Input[EventT, StateT]) -> Result:
@@ -153,6 +180,12 @@ class StatelessStage(Stage[EventT, NoState]):
     def new_state(self, partition: int) -> NoState:
         """Nothing."""
         return NoState()
+
+
+def overdue(raw: RawRecord, limit_s: float) -> InputProblem:
+    """The problem of a record that was not handled within its time."""
+    logger.error("%s[%s]@%s was not handled within %.1f s", raw.topic, raw.partition, raw.offset, limit_s)
+    return InputProblem(reason=OVERDUE, detail=f"not handled within {limit_s:.1f} s")
 
 
 def failure(error: Exception, raw: RawRecord) -> InputProblem:

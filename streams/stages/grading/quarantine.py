@@ -32,6 +32,7 @@ CLINICAL: Mapping[str, Problem] = {
     "other_content": Problem.EVENT_INVALID,
     "time_impossible": Problem.EVENT_INVALID,
     "stage_failed": Problem.PROCESSING_FAILED,
+    "handling_timeout": Problem.PROCESSING_FAILED,
     "state_unreadable": Problem.PROCESSING_FAILED,
     "misplaced": Problem.PROCESSING_FAILED,
     "refused": Problem.PROCESSING_FAILED,
