@@ -21,7 +21,7 @@ AGAIN := --last-failed --last-failed-no-failures none
 PACKAGES := schemas inference streams ops
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-unit lint format bench venv lock clean
+.PHONY: help demo up test test-unit lint format bench sbom venv lock clean
 
 help: ## this list
 	@echo 'Vigía Streams: from a wound picture to the right people, in time'
@@ -59,6 +59,9 @@ format: $(STAMP) ## let ruff put the code in form
 
 bench: $(STAMP) ## measure throughput and latency
 	@$(PY) -m ops bench
+
+sbom: $(STAMP) ## write build/sbom.cdx.json: every wheel, jar and image, with licence and hash (CycloneDX)
+	@$(PY) -m ops.sbom
 
 venv: $(STAMP) ## make .venv: the pinned dependencies and this project
 
