@@ -20,6 +20,7 @@ from schemas.registry import Registry
 from schemas.serde import Serde
 from streams.audit.auditor import MEMORY_BYTES, Auditor, Ready
 from streams.audit.erasure import EraseError, erase, remains
+from streams.audit.parts import NoRoomError
 from streams.audit.trail import CaseReader
 from streams.broker.read import UnreadableError
 from streams.settings import SettingsError
@@ -138,7 +139,7 @@ def erase_case(case_id: UUID, yes: bool, ground: str, prefix: str) -> None:
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (SettingsError, UnreadableError, ContractError, EraseError) as error:
+    except (SettingsError, UnreadableError, NoRoomError, ContractError, EraseError) as error:
         raise CannotTell(str(error)) from None
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from streams import topics
 from streams.audit.decoding import FactReader
 from streams.audit.facts import EntryFact, RecordFact, Unreadable, case_in_key
 from streams.audit.limits import Limits
+from streams.audit.parts import Parts
 from streams.audit.report import Kind, Report
 from streams.audit.verifier import ChainVerifier
 from streams.broker.cluster import Cluster, spans
@@ -32,7 +34,7 @@ from streams.pipeline import ANSWERED_BY, COVERED, REMARKED_ONLY
 
 #: Bytes that verification keeps of a record and of an entry (tests/unit/audit/test_memory.py holds them to it).
 BYTES_A_RECORD, BYTES_AN_ENTRY = 300, 450
-#: What it may keep at once. Beyond, the cases are verified in parts, and everything is read once per part.
+#: What it may keep at once. Beyond, facts are laid on disk by case and verified in parts (`streams.audit.parts`).
 MEMORY_BYTES = 1 << 30
 #: A case may have waited so long before it was taken up; by that its record is older than the entry about it.
 WAITED_MS = topics.DAY_MS
@@ -99,15 +101,13 @@ class Auditor:
         records, entries = spans(starts, written), spans(cluster.starts(audit), cluster.written_ends(audit))
         kept = _length(records) * BYTES_A_RECORD + _length(entries) * BYTES_AN_ENTRY
         parts = 1 if case_id is not None else max(1, math.ceil(kept / memory_bytes))
-        progress = on_ready(Ready((_length(records) + _length(entries)) * parts, parts))
-        report = Report()
-        for part in range(parts):
-            wanted = _Wanted(case_id, part, parts)
-            verifier = ChainVerifier(limits)
+        progress = on_ready(Ready(_length(records) + _length(entries), parts))
+        wanted = _Wanted(case_id)
+        with nullcontext(ChainVerifier(limits)) if parts == 1 else Parts(limits, parts) as verifier:
             for fact in self._records(records, wanted, progress):
                 verifier.record(fact)
             self._entries(entries, wanted, verifier, progress)
-            report.add(verifier.report())
+            report = verifier.report()
         report.notes += [f"topic {name} does not exist" for name in COVERED if name not in counts]
         return report
 
@@ -180,7 +180,7 @@ class Auditor:
                     yield fact
 
     def _entries(
-        self, where: Mapping[Place, Span], wanted: _Wanted, verifier: ChainVerifier, progress: Progress
+        self, where: Mapping[Place, Span], wanted: _Wanted, verifier: ChainVerifier | Parts, progress: Progress
     ) -> None:
         for chunk in self._cluster.read(where, progress):
             for message in chunk:
@@ -200,22 +200,19 @@ class Auditor:
 
 
 class _Wanted:
-    """Which cases to look at: one, all, or a part of all."""
+    """Which cases to look at: one, or all."""
 
-    def __init__(self, case_id: UUID | None, part: int, parts: int) -> None:
+    def __init__(self, case_id: UUID | None) -> None:
         self._case = None if case_id is None else case_id.bytes
         self._key = None if case_id is None else str(case_id).encode()
-        self._part, self._parts = part, parts
 
     def may_hold(self, key: bytes | None) -> bool:
         """False where the key alone tells that a record is not wanted: most need no closer look."""
         return self._key is None or key == self._key or key is None or len(key) != len(self._key)
 
     def holds(self, case_id: bytes | None) -> bool:
-        """Whether this case is wanted; what belongs to no case is looked at once."""
-        if self._case is not None:
-            return case_id == self._case
-        return self._parts == 1 or int.from_bytes((case_id or b"")[:2], "big") % self._parts == self._part
+        """Whether this case is wanted."""
+        return self._case is None or case_id == self._case
 
 
 def _length(where: Mapping[Place, Span]) -> int:

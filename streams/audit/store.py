@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -38,7 +40,8 @@ class Records:
     def __init__(self) -> None:
         self._unclaimed: dict[bytes, bytes] = {}
         self._claimed: dict[bytes, bytes] = {}
-        self._further: dict[bytes, list[bytes]] = {}
+        #: Further records of an event, by their hash: somebody may publish one event as often as he likes.
+        self._further: dict[bytes, dict[bytes, deque[bytes]]] = {}
         self._nameless: list[tuple[str, bytes]] = []
 
     def add(self, fact: RecordFact) -> Place:
@@ -50,33 +53,37 @@ class Records:
             return place
         key = _INDEX[fact.topic] + fact.event_id
         if self._unclaimed.setdefault(key, packed) is not packed:
-            self._further.setdefault(key, []).append(packed)
+            self._keep_further(key, place.digest, packed)
         return place
 
-    def claim(self, topic: str, event_id: bytes) -> list[Place]:
-        """All records of this event, oldest first in their partition; from now on an entry speaks of them."""
+    def claim(self, topic: str, event_id: bytes) -> None:
+        """From now on an entry speaks of this event."""
         key = _INDEX[topic] + event_id
         packed = self._unclaimed.pop(key, None)
         if packed is not None:
             self._claimed[key] = packed
-        return self.versions(topic, event_id)
 
-    def versions(self, topic: str, event_id: bytes) -> list[Place]:
-        """All records of this event."""
+    def first(self, topic: str, event_id: bytes) -> Place | None:
+        """The record that stands for the event: the oldest of its partition, or the one that its entry speaks of."""
         key = _INDEX[topic] + event_id
-        first = self._claimed.get(key) or self._unclaimed.get(key)
-        if first is None:
-            return []
-        return [_place(packed) for packed in (first, *self._further.get(key, ()))]
+        packed = self._claimed.get(key) or self._unclaimed.get(key)
+        return None if packed is None else _place(packed)
+
+    def find(self, topic: str, event_id: bytes, digest: bytes) -> Place | None:
+        """The oldest record of this event with this hash. Takes as long however many copies there are."""
+        first = self.first(topic, event_id)
+        if first is None or first.digest == digest:
+            return first
+        copies = self._further.get(_INDEX[topic] + event_id, {}).get(digest)
+        return _place(copies[0]) if copies else None
 
     def matched(self, topic: str, event_id: bytes, place: Place) -> None:
-        """Of all records of this event, this is the one that its entry speaks of; the others are its copies."""
+        """Of all records of this event, this one, which `find` has told, is its entry's; the others are its copies."""
         key = _INDEX[topic] + event_id
-        packed, further = _PACKED.pack(*place), self._further.get(key)
-        if further and packed in further:
-            further.remove(packed)
-            further.append(self._claimed[key])
-            self._claimed[key] = packed
+        claimed = self._claimed[key]
+        if _place(claimed).digest != place.digest:
+            self._claimed[key] = self._further[key][place.digest].popleft()
+            self._keep_further(key, _place(claimed).digest, claimed)
 
     def is_claimed(self, topic: str, event_id: bytes) -> bool:
         """Whether an entry speaks of this event."""
@@ -89,13 +96,19 @@ class Records:
         for key in self._unclaimed:
             topic = _TOPICS[key[0]]
             if topic not in REMARKED_ONLY:
-                yield topic, key[1:], self.versions(topic, key[1:])
+                yield topic, key[1:], [_place(packed) for packed in (self._unclaimed[key], *self._copies_of(key))]
 
     def copies(self) -> Iterator[tuple[str, bytes, list[Place]]]:
         """Topic, event id and the records beyond the first, of every event that an entry speaks of."""
-        for key, further in self._further.items():
+        for key in self._further:
             if key in self._claimed:
-                yield _TOPICS[key[0]], key[1:], [_place(packed) for packed in further]
+                yield _TOPICS[key[0]], key[1:], [_place(packed) for packed in self._copies_of(key)]
+
+    def _keep_further(self, key: bytes, digest: bytes, packed: bytes) -> None:
+        self._further.setdefault(key, {}).setdefault(digest, deque()).append(packed)
+
+    def _copies_of(self, key: bytes) -> Iterator[bytes]:
+        return chain.from_iterable(self._further.get(key, {}).values())
 
 
 class Suspects:

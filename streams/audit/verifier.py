@@ -121,14 +121,13 @@ class ChainVerifier:
         return True
 
     def _claim(self, fact: EntryFact) -> None:
-        versions = self._records.claim(fact.topic, fact.subject)
-        match = next((place for place in versions if place.digest == fact.output), None)
-        if not versions:
+        self._records.claim(fact.topic, fact.subject)
+        first = self._records.first(fact.topic, fact.subject)
+        match = self._records.find(fact.topic, fact.subject, fact.output)
+        if first is None:
             self._missing(fact, fact.topic)
         elif match is None:
-            self._suspects.record(
-                Kind.CHANGED, fact.topic, fact.subject, versions[0], "its hash is not the audited one"
-            )
+            self._suspects.record(Kind.CHANGED, fact.topic, fact.subject, first, "its hash is not the audited one")
         elif not match.sound or match.case_id != fact.case_id:
             self._suspects.record(Kind.CHANGED, fact.topic, fact.subject, match, "its key names another case")
         elif fact.topic in INTERNAL and match.basis != fact.basis:
@@ -140,13 +139,13 @@ class ChainVerifier:
             self._await(fact.follow, fact.topic, fact.subject, match)
 
     def _remark(self, fact: EntryFact) -> None:
-        versions = self._records.versions(fact.topic, fact.subject)
-        if not versions and fact.topic in REMARKED_ONLY:
+        known = self._records.first(fact.topic, fact.subject) is not None
+        if not known and fact.topic in REMARKED_ONLY:
             # Compaction keeps the newest order only.
             self._report.expired += 1
-        elif not versions:
+        elif not known:
             self._missing(fact, fact.topic)
-        elif all(place.digest != fact.output for place in versions):
+        elif self._records.find(fact.topic, fact.subject, fact.output) is None:
             self._suspects.entry(Kind.ENTRY_CHANGED, fact, "its hash is not that of the record it remarks on")
 
     def _missing(self, fact: EntryFact, topic: str) -> None:
@@ -203,7 +202,8 @@ class ChainVerifier:
 
     def _copies(self, topic: str, event_id: bytes, versions: Sequence[Place]) -> None:
         """Records that share the event id of the one that an entry speaks of."""
-        content = self._records.versions(topic, event_id)[0].basis
+        first = self._records.first(topic, event_id)
+        content = None if first is None else first.basis
         for place in versions:
             if topic in INTO:
                 if self._explained_by_quarantine(topic, place):

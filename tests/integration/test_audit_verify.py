@@ -14,7 +14,7 @@ from schemas.envelope.audit import audit_key, sha256_hex
 from schemas.envelope.partitioner import partition_of
 from schemas.events import AuditEntry, CaseEvent, PatientContext, PipelineStage
 from streams import topics
-from streams.audit.auditor import Auditor
+from streams.audit.auditor import Auditor, Ready
 from streams.audit.report import Kind, Report
 from tests.integration.audited_pipeline import PARTITIONS, AuditedPipeline, case_event
 from tests.services import KafkaService, RegistryService
@@ -227,16 +227,19 @@ def test_verifying_in_parts_finds_the_same(pipeline: AuditedPipeline) -> None:
     pipeline.rewrite(topics.GRADINGS, kept(messages[2:]))
     pipeline.put(topics.CASES_ROUTINE, b"no case", b"no avro")
     pipeline.run(pipeline.inference)
-    ready: list[int] = []
+    ready: list[Ready] = []
     passed: list[int] = []
 
     def on_ready(told: Any) -> Any:
-        ready.append(told.parts)
+        ready.append(told)
         return passed.append
 
-    whole, parts = verify(pipeline), verify(pipeline, memory_bytes=10_000, on_ready=on_ready)
-    assert ready[0] > 2
-    assert sum(passed) > 0
+    whole, parts = verify(pipeline, on_ready=on_ready), verify(pipeline, memory_bytes=10_000, on_ready=on_ready)
+    assert ready[0].parts == 1
+    assert ready[1].parts > 2
+    # Each once, however many parts: read once per part, the second year of cases took four times as long as the first.
+    assert ready[0].offsets == ready[1].offsets
+    assert sum(passed) == ready[0].offsets + ready[1].offsets
     assert parts.records == whole.records
     assert parts.entries == whole.entries
     assert parts.broken == whole.broken
