@@ -5,12 +5,7 @@ Messages name schema ids, record and field names: never a value, since a value m
 
 from __future__ import annotations
 
-
-class OneLineError(Exception):
-    """Base of every error whose text is one line for people: what is wrong, and what to do.
-
-    The command line shows that line and ends with exit code 1 (`ops/cli.py`); no command repeats it.
-    """
+from schemas.access.errors import OneLineError as OneLineError
 
 
 class ContractError(OneLineError):

@@ -1,8 +1,9 @@
 """The schema registry, with its failures told apart: away, not known, not compatible.
 
 Any registry that speaks the Confluent API serves (Apicurio under `/apis/ccompat/v7`, Karapace, Confluent). Whatever is
-not an answer of a registry (a refusal, a page in HTML, a redirect, half an answer) counts as away: it says nothing
-about a schema, and a worker must not end for it. No text shows the credentials of the address.
+not an answer of a registry (a page in HTML, a redirect, half an answer) counts as away: it says nothing
+about a schema, and a worker must not end for it; that we are refused is told apart in its text. No text shows the
+credentials of the address.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from urllib.parse import urlsplit
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from schemas.access import tls
+from schemas.access.errors import AccessError, TokenError
+from schemas.access.registry import RegistryAccess, registry_access
+from schemas.access.token import Tokens
 from schemas.errors import ContractError, IncompatibleSchemaError, RegistryUnavailableError, SchemaNotRegisteredError
 
 #: Every version must read and be read by every other released version: consumers in other languages upgrade when they
@@ -30,6 +35,8 @@ RETRY_PAUSE_MS = 200
 
 T = TypeVar("T")
 
+UNAUTHORIZED = 401
+FORBIDDEN = 403
 NOT_FOUND = 404
 CONFLICT = 409
 #: Characters of a registry's own words that are shown.
@@ -51,12 +58,15 @@ class Registry:
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, retries: int = RETRIES) -> None:
-        """Raises ContractError for an address that is none."""
+        """`url` may be a `ServiceAddress`. Raises ContractError for one that is none, AccessError for its settings."""
         self.shown = shown(url)
+        access = registry_access(url)
+        self._trusted = "this machine's" if access.tls is None else access.tls.trusted
         try:
             self._client = SchemaRegistryClient(
                 {
-                    "url": url,
+                    "url": str(url),
+                    **_client_settings(access),
                     "timeout": timeout_s,
                     "max.retries": retries,
                     "retries.wait.ms": RETRY_PAUSE_MS,
@@ -144,6 +154,14 @@ class Registry:
             # A proxy says 404 as well; only a registry says which of its things is missing.
             if status == NOT_FOUND and code.startswith(str(NOT_FOUND)):
                 raise _MissingError(said) from None
+            if status == UNAUTHORIZED:
+                raise RegistryUnavailableError(
+                    f"wrong credentials: the schema registry at {self.shown} refuses them"
+                ) from None
+            if status == FORBIDDEN:
+                raise RegistryUnavailableError(
+                    f"not allowed: the schema registry at {self.shown} refuses us this"
+                ) from None
             if status == CONFLICT:
                 raise _ConflictError(said) from None
             raise RegistryUnavailableError(
@@ -152,10 +170,41 @@ class Registry:
         except (ValueError, TypeError, KeyError, AttributeError):
             # The client parses every answer as JSON of a certain form: another one means that the URL leads elsewhere.
             raise RegistryUnavailableError(f"what answers at {self.shown} is no schema registry") from None
+        except (AccessError, TokenError) as error:
+            raise RegistryUnavailableError(f"the schema registry at {self.shown} is not asked: {error}") from None
         except Exception as error:  # whatever the HTTP client raises, its base classes are several
+            if (reason := tls.why(error, self._trusted)) is not None:
+                raise RegistryUnavailableError(
+                    f"the TLS connection to the schema registry at {self.shown} fails: {reason}"
+                ) from None
             raise RegistryUnavailableError(
                 f"the schema registry at {self.shown} does not answer ({type(error).__name__})"
             ) from None
+
+
+def _client_settings(access: RegistryAccess) -> dict[str, Any]:
+    """What the client library takes. It reads files and password when it is made, a bearer token for every request."""
+    settings: dict[str, Any] = {}
+    if access.tls is not None:
+        given = {
+            "ssl.ca.location": access.tls.ca_file,
+            "ssl.certificate.location": access.tls.cert_file,
+            "ssl.key.location": access.tls.key_file,
+        }
+        settings = {name: str(file) for name, file in given.items() if file is not None}
+        if access.tls.key_password is not None:
+            settings["ssl.key.password"] = access.tls.key_password.read()
+    if (bearer := access.bearer) is not None:
+        settings["bearer.auth.credentials.source"] = "CUSTOM"
+        # The library wants the name of one of Confluent's clusters; other registries do not look at it.
+        settings["bearer.auth.custom.provider.function"] = lambda _: {
+            "bearer.auth.token": bearer.token().value if isinstance(bearer, Tokens) else bearer.read(),
+            "bearer.auth.logical.cluster": "vigia",
+        }
+        settings["bearer.auth.custom.provider.config"] = {}
+    elif access.user is not None and access.password is not None:
+        settings["basic.auth.user.info"] = f"{access.user}:{access.password.read()}"
+    return settings
 
 
 def shown(url: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.access.address import KAFKA, REGISTRY, ServiceAddress
 from schemas.errors import OneLineError
 
 #: MINSAL hospitals write `CD-2025-001`; others differ, so the pattern is a setting (`VIGIA_PATIENT_CODE_PATTERN`).
@@ -25,8 +26,9 @@ class SettingsError(OneLineError, ValueError):
 class Settings:
     """Everything a process must know of its surroundings."""
 
+    #: A `ServiceAddress`: how the brokers are reached goes with it (docs/security.md).
     bootstrap_servers: str
-    #: May hold credentials.
+    #: A `ServiceAddress` likewise.
     schema_registry_url: str = field(repr=False)
     #: fsspec URL below which new pictures are written.
     image_store: str
@@ -54,8 +56,8 @@ class Settings:
         store = env.get("VIGIA_IMAGE_STORE") or f"file://{data_dir(env) / 'images'}"
         roots = tuple(root.strip() for root in env.get("VIGIA_IMAGE_ROOTS", "").split(",") if root.strip())
         return cls(
-            bootstrap_servers=_required(env, "VIGIA_BOOTSTRAP_SERVERS"),
-            schema_registry_url=_required(env, "VIGIA_SCHEMA_REGISTRY_URL"),
+            bootstrap_servers=ServiceAddress.found(_required(env, "VIGIA_BOOTSTRAP_SERVERS"), KAFKA, env),
+            schema_registry_url=ServiceAddress.found(_required(env, "VIGIA_SCHEMA_REGISTRY_URL"), REGISTRY, env),
             image_store=store,
             image_roots=roots or (store,),
             patient_code_pattern=env.get("VIGIA_PATIENT_CODE_PATTERN") or DEFAULT_PATIENT_CODE_PATTERN,

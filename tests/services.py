@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ops.embedded import EmbeddedKafka, EmbeddedRegistry
 from ops.embedded.ports import free_ports
+from schemas.access.address import KAFKA, REGISTRY, ServiceAddress
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -49,7 +50,7 @@ def kafka_service(run_dir: Path) -> Iterator[KafkaService]:
     given = os.environ.get("VIGIA_BOOTSTRAP_SERVERS")
     with ExitStack() as stack:
         if given:
-            yield KafkaService(bootstrap_servers=given, origin="given")
+            yield KafkaService(bootstrap_servers=ServiceAddress.found(given, KAFKA, os.environ), origin="given")
         elif docker_answers():
             port = free_ports(1)[0]
             container = stack.enter_context(kafka_container(port))
@@ -66,7 +67,7 @@ def registry_service(run_dir: Path) -> Iterator[RegistryService]:
     given = os.environ.get("VIGIA_SCHEMA_REGISTRY_URL")
     with ExitStack() as stack:
         if given:
-            yield RegistryService(url=given, origin="given")
+            yield RegistryService(url=ServiceAddress.found(given, REGISTRY, os.environ), origin="given")
         elif docker_answers():
             container = stack.enter_context(registry_container())
             host, port = container.get_container_host_ip(), container.get_exposed_port(REGISTRY_CONTAINER_PORT)

@@ -16,6 +16,7 @@ from ops.system import logs, stopping
 from ops.system.context import load_settings
 from ops.terminal.plain import echo, echo_json
 from schemas.events import Lane
+from streams.broker.words import in_words
 from streams.liveness import Heart
 
 logger = logging.getLogger("vigia.canary")
@@ -67,7 +68,7 @@ def command(
                 canary.run(stopped.is_set, logger.warning, heart.beat)
             heart.stop()
     except KafkaException as error:
-        raise click.ClickException(f"the broker did not answer: {error.args[0].str()}") from None
+        raise click.ClickException(f"the broker did not answer: {in_words(error.args[0])}") from None
 
 
 def _fly_once(canary: Canary, lane: Lane, as_json: bool) -> None:

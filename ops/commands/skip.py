@@ -7,6 +7,7 @@ from confluent_kafka import KafkaException
 
 from ops.system.connect import broker_address
 from ops.terminal.plain import echo
+from streams.broker.words import in_words
 from streams.pipeline import STAGES, StageDeclaration
 from streams.runtime.orders import SkipOrder
 from streams.runtime.skip import Reader, SkipError, order_skip, passed
@@ -39,7 +40,7 @@ def command(topic: str, partition: int, offset: int, reason: str, group: str | N
             echo(f"not done yet: end the worker that holds the partition, or start one ({stage.group})", err=True)
             raise click.exceptions.Exit(1)
     except KafkaException as error:
-        raise SkipError(f"the broker did not answer: {error.args[0].str()}") from None
+        raise SkipError(f"the broker did not answer: {in_words(error.args[0])}") from None
     echo(f"{place}: {stage.group} is past it; look at it with: vigia dead-letters list")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -69,15 +69,25 @@ class EmbeddedKafka:
     """
 
     def __init__(
-        self, run_dir: Path, brokers: int = 1, *, grace_s: float = 10.0, settings: Mapping[str, str] | None = None
+        self,
+        run_dir: Path,
+        brokers: int = 1,
+        *,
+        grace_s: float = 10.0,
+        settings: Mapping[str, str] | Callable[[Mapping[str, str]], Mapping[str, str]] | None = None,
+        java_properties: Mapping[str, str] | None = None,
     ) -> None:
-        """`settings` are broker properties that take the place of ours."""
+        """`settings` are broker properties that take the place of ours; or what makes them of ours, ports included.
+
+        `java_properties` are further system properties of the broker's Java.
+        """
         if brokers not in (1, 3):
             raise ValueError(f"a cluster has 1 or 3 brokers, not {brokers}: two cannot outvote one")
         self.run_dir = plain(run_dir)
         self._count = brokers
         self._grace_s = grace_s
-        self._settings = dict(settings or {})
+        self._settings = settings if callable(settings) else lambda _: settings or {}
+        self._java_properties = dict(java_properties or {})
         self.brokers: tuple[Broker, ...] = ()
         self._prepared: tuple[JavaProgram, tuple[str, ...]] | None = None
 
@@ -160,12 +170,15 @@ class EmbeddedKafka:
             folder = self.run_dir / f"broker-{node.node_id}"
             folder.mkdir(exist_ok=True)
             config = folder / "server.properties"
-            config.write_text(render(broker_properties(node, nodes, folder / "data") | self._settings))
+            ours = broker_properties(node, nodes, folder / "data")
+            config.write_text(render({**ours, **self._settings(ours)}))
             if not (folder / "data" / "meta.properties").exists():
                 _format(program, properties, cluster_id, config)
             process = ChildProcess(
                 "Kafka" if self._count == 1 else f"Kafka broker {node.node_id}",
-                program.command(("kafka.Kafka", str(config)), properties=properties, options=options),
+                program.command(
+                    ("kafka.Kafka", str(config)), properties={**properties, **self._java_properties}, options=options
+                ),
                 log=folder / "broker.log",
                 env=environment(self.run_dir / "tmp"),
                 grace_s=self._grace_s,

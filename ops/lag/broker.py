@@ -24,6 +24,7 @@ from ops.lag.client import BrokerAwayError, Partition
 from ops.lag.positions import Bounds
 from ops.lag.selection import selected
 from streams.broker.clients import admin_client
+from streams.broker.words import in_words
 from streams.pipeline import STAGES
 
 #: Seconds an answer may take. A look must fail well before its figures would count as too old to serve.
@@ -84,7 +85,7 @@ class BrokerObserver:
             # librdkafka 2.16 asks the connection of a coordinator that has restarted for ever, and is never answered;
             # a new client finds it at once.
             self._admin = admin_client(self._bootstrap_servers)
-            raise BrokerAwayError(f"the broker did not answer: {error.args[0].str()}") from None
+            raise BrokerAwayError(f"the broker did not answer: {in_words(error.args[0])}") from None
 
     def _look_at_topics(self, names: list[str]) -> dict[str, ObservedTopic]:
         if not names:

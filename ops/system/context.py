@@ -15,7 +15,10 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+from schemas.access.address import KAFKA, REGISTRY
+from schemas.access.registry import registry_access
 from schemas.errors import OneLineError
+from streams.broker.security import security_of
 from streams.settings import Settings, SettingsError, data_dir
 
 RUN_FILE = "vigia.env"
@@ -29,8 +32,14 @@ class AlreadyRunningError(OneLineError):
 
 
 def load_settings(env: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of the system to talk to. Raises SettingsError saying what is missing and how to start one."""
-    return Settings.from_env(load_environment(env))
+    """The settings of the system to talk to.
+
+    Raises SettingsError saying what is missing and how to start one, AccessError for how services are to be reached.
+    """
+    settings = Settings.from_env(load_environment(env))
+    security_of(settings.bootstrap_servers)
+    registry_access(settings.schema_registry_url)
+    return settings
 
 
 def load_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -43,6 +52,7 @@ def load_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     if found is None:
         return dict(env)
     run_file = read_run_file(found)
+    env = without_others(env)
     named = env.get("VIGIA_BOOTSTRAP_SERVERS")
     if named and named != run_file.get("VIGIA_BOOTSTRAP_SERVERS"):
         return dict(env)
@@ -50,6 +60,16 @@ def load_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
         if env.get(key):
             run_file.pop(f"{key}_FILE", None)
     return {**run_file, **{name: value for name, value in env.items() if value or name not in run_file}}
+
+
+def without_others(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what says how a service is reached that it does not name: that goes with the address."""
+    foreign = tuple(
+        prefix
+        for prefix, address in ((KAFKA, "VIGIA_BOOTSTRAP_SERVERS"), (REGISTRY, "VIGIA_SCHEMA_REGISTRY_URL"))
+        if not env.get(address)
+    )
+    return {name: value for name, value in env.items() if not name.startswith(foreign)}
 
 
 def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:

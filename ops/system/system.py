@@ -19,10 +19,11 @@ from ops.embedded import EmbeddedError, EmbeddedKafka, EmbeddedRegistry
 from ops.embedded.heartbeat import Heartbeats
 from ops.embedded.ports import LOOPBACK, free_ports
 from ops.embedded.process import ChildProcess
-from ops.system.context import holding, write_run_file
+from ops.system.context import holding, without_others, write_run_file
 from ops.system.health import Health
 from ops.system.programs import PROGRAMS, Program
 from ops.system.supervisor import ProcessStatus, Supervisor
+from schemas.access.address import KAFKA, REGISTRY
 from schemas.serde import Serde
 from streams import topics
 from streams.broker import topic_admin
@@ -147,6 +148,7 @@ class System:
 
     def _start_services(self, stack: ExitStack) -> None:
         starts: list[Callable[[], object]] = []
+        self._env = without_others(self._env)
         if not self._env.get("VIGIA_BOOTSTRAP_SERVERS"):
             self.kafka = EmbeddedKafka(self.run_dir / "kafka", self.options.brokers)
             self.kafka.prepare()
@@ -165,6 +167,7 @@ class System:
     def _describe(self) -> dict[str, str]:
         kafka, registry = self.kafka, self.registry
         described = {name: self._env[name] for name in DESCRIBING if self._env.get(name)}
+        described |= {name: value for name, value in self._env.items() if name.startswith((KAFKA, REGISTRY)) and value}
         described |= {
             "VIGIA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers if kafka else self._env["VIGIA_BOOTSTRAP_SERVERS"],
             "VIGIA_SCHEMA_REGISTRY_URL": registry.url if registry else self._env["VIGIA_SCHEMA_REGISTRY_URL"],

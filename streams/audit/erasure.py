@@ -24,6 +24,7 @@ from streams.audit.limits import ERASED
 from streams.audit.trail import CaseReader
 from streams.broker.clients import transactional_producer
 from streams.broker.received import ReceivedEvent
+from streams.broker.words import in_words
 
 #: Seconds the broker may take for a transaction of a few dozen small records.
 TIMEOUT_S = 30.0
@@ -64,7 +65,7 @@ def erase(reader: CaseReader, serde: Serde, bootstrap_servers: str, case_id: UUI
         producer.produce(topic, serde.encode(entry, topics.AUDIT), own, partition)
         producer.commit_transaction(TIMEOUT_S)
     except KafkaException as error:
-        raise EraseError(f"the broker did not confirm the erasure: {error.args[0].str()}") from None
+        raise EraseError(f"the broker did not confirm the erasure: {in_words(error.args[0])}") from None
     return len(keys)
 
 

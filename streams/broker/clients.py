@@ -17,6 +17,8 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from schemas.envelope.partitioner import LIBRDKAFKA_PARTITIONER
+from streams.broker.admission import ask_once
+from streams.broker.security import for_aiokafka, for_librdkafka, security_of
 
 #: What readers may rely on: only what is committed is read, and a position moves only when its reader says so.
 PROMISED: Mapping[str, Any] = {
@@ -115,19 +117,25 @@ def stage_producer(bootstrap_servers: str, transactional_id: str, max_request_by
         # Longer than a broker's restart, shorter than anyone's patience: until then a dead worker's open transaction
         # hides what follows it. A new owner aborts it at once, so this is for partitions that nobody takes.
         transaction_timeout_ms=20_000,
+        **for_aiokafka(security_of(bootstrap_servers)),
     )
 
 
 def protocol_client(bootstrap_servers: str) -> AIOKafkaClient:
     """For requests that no other client makes; to be made in a running event loop."""
     return AIOKafkaClient(
-        bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")], request_timeout_ms=10_000
+        bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")],
+        request_timeout_ms=10_000,
+        **for_aiokafka(security_of(bootstrap_servers)),
     )
 
 
 def _common(bootstrap_servers: str) -> dict[str, Any]:
+    """Raises NotAdmittedError where the brokers refuse us, AccessError for how they are to be reached."""
+    ask_once(bootstrap_servers)
     return {
-        "bootstrap.servers": bootstrap_servers,
+        "bootstrap.servers": str(bootstrap_servers),
+        **for_librdkafka(security_of(bootstrap_servers)),
         # Topics are made by `vigia topics apply`, with their settings; one that a client makes would have none.
         "allow.auto.create.topics": False,
         "reconnect.backoff.max.ms": RECONNECT_WITHIN_MS,

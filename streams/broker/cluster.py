@@ -17,8 +17,10 @@ from confluent_kafka import (
 from confluent_kafka.admin import ConfigResource, OffsetSpec
 
 from streams.broker.clients import admin_client, observer
+from streams.broker.errors import ClientError
 from streams.broker.read import PATIENCE_S, Place, Progress, Span, fetch
 from streams.broker.read import UnreadableError as UnreadableError
+from streams.broker.words import in_words, no_such_topic
 
 T = TypeVar("T")
 
@@ -61,7 +63,14 @@ class Cluster:
                 name: len(topic.partitions) for name, topic in self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
             }
         except KafkaException as error:
-            raise UnreadableError(f"the broker does not answer: {error.args[0].str()}") from None
+            raise UnreadableError(f"the broker does not answer: {in_words(error.args[0])}") from None
+
+    def no_such_topic(self, name: str) -> ClientError:
+        """The error for a topic that is not among `partitions`: not there, or not for us to see."""
+        try:
+            return no_such_topic(name, self._admin.list_topics(name, timeout=TIMEOUT_S).topics.get(name))
+        except KafkaException as error:
+            raise UnreadableError(f"the broker does not answer: {in_words(error.args[0])}") from None
 
     def starts(self, places: Iterable[Place]) -> dict[Place, int]:
         """The first offset that is still there."""
@@ -168,7 +177,7 @@ def _answer(what: str, ask: Callable[[], T]) -> T:
         except KafkaException as error:
             passing = error.args[0].retriable() or error.args[0].code() in _PASSING
             if not passing or time.monotonic() > given_up:
-                raise UnreadableError(f"{what}: {error.args[0].str()}") from None
+                raise UnreadableError(f"{what}: {in_words(error.args[0])}") from None
         except TimeoutError:
             if time.monotonic() > given_up:
                 raise UnreadableError(f"{what}: no answer within {TIMEOUT_S:.0f} s") from None

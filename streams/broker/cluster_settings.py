@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streams.broker.broker_version import ADVICE, line_of, loses_commits, metadata_levels
 from streams.broker.topic_admin import TIMEOUT_S, Difference, Sizes, TopicsError
+from streams.broker.words import in_words
 from streams.topics import BY_NAME, CLINICAL_RETENTION_MS, HOUR_MS, min_insync_replicas
 
 OFFSETS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
@@ -35,7 +36,7 @@ def check(admin: AdminClient, bootstrap_servers: str, sizes: Sizes) -> tuple[Dif
             *_replication(admin, sizes),
         ]
     except KafkaException as error:
-        raise TopicsError(f"the cluster's settings cannot be read: {error.args[0].str()}") from None
+        raise TopicsError(f"the cluster's settings cannot be read: {in_words(error.args[0])}") from None
     return tuple(sorted(differences, key=lambda difference: not difference.serious))
 
 

@@ -15,3 +15,11 @@ class BrokerUnavailableError(ClientError):
 
 class TopicMissingError(ClientError):
     """The topic does not exist; topics are created by `vigia topics apply`, not by those who use them."""
+
+
+class NotAdmittedError(ClientError):
+    """A broker answers and does not let us in: wrong credentials, no trust, or another way than it takes."""
+
+
+class NotAllowedError(ClientError):
+    """The broker knows us, and does not allow this; rights are given by `docs/security.md`."""

@@ -9,8 +9,9 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from streams.broker.clients import observer
 from streams.broker.cluster import Cluster, UnreadableError, spans
-from streams.broker.errors import BrokerUnavailableError, TopicMissingError
+from streams.broker.errors import BrokerUnavailableError
 from streams.broker.read import Place
+from streams.broker.words import no_such_topic
 from streams.settings import Settings
 
 #: Seconds without a record or the end of a partition after which the broker is taken to be away.
@@ -24,20 +25,20 @@ def looking_consumer(settings: Settings) -> Consumer:
 
 
 def partitions_of(consumer: Consumer, topic: str) -> int:
-    """Number of partitions of a topic. Raises BrokerUnavailableError, TopicMissingError."""
+    """Number of partitions of a topic. Raises BrokerUnavailableError, TopicMissingError, NotAllowedError."""
     try:
-        found = consumer.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
+        found = consumer.list_topics(topic, timeout=PATIENCE_S).topics[topic]
     except KafkaException:
         raise BrokerUnavailableError(_NO_BROKER) from None
-    if not found:
-        raise TopicMissingError(f"topic {topic} does not exist: run `vigia topics apply`")
-    return len(found)
+    if not found.partitions:
+        raise no_such_topic(topic, found)
+    return len(found.partitions)
 
 
 def read_log(settings: Settings, topics: Iterable[str], since: datetime | None = None) -> Iterator[Message]:
     """Every record of the topics that was written at or after `since` (None: all), in order within a partition.
 
-    Raises BrokerUnavailableError, TopicMissingError.
+    Raises BrokerUnavailableError, TopicMissingError, NotAllowedError.
     """
     cluster = Cluster(settings.bootstrap_servers)
     try:
@@ -55,6 +56,6 @@ def _places(cluster: Cluster, topics: Iterable[str]) -> list[Place]:
     places: list[Place] = []
     for topic in topics:
         if topic not in counts:
-            raise TopicMissingError(f"topic {topic} does not exist: run `vigia topics apply`")
+            raise cluster.no_such_topic(topic)
         places.extend((topic, partition) for partition in range(counts[topic]))
     return places

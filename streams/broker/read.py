@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.errors import OneLineError
 from streams.broker.clients import observer
 from streams.broker.skipping import Skipper
+from streams.broker.words import in_words
 
 #: Seconds without any news after which reading is given up. Longer than an abandoned transaction lives: the stages'
 #: ends after 20 s, those of other producers by default after 60 s.
@@ -71,7 +72,7 @@ def fetch(
         consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
         yield from _fetch(consumer, left, progress)
     except KafkaException as error:
-        raise UnreadableError(f"reading failed: {error.args[0].str()}") from None
+        raise UnreadableError(f"reading failed: {in_words(error.args[0])}") from None
     finally:
         consumer.close()
 
@@ -99,7 +100,7 @@ def _fetch(consumer: Consumer, left: dict[Place, Span], progress: Progress) -> I
                     continue
                 if error.retriable() or error.code() == KafkaError._TRANSPORT:
                     continue
-                raise UnreadableError(f"{place[0]}[{place[1]}]: {error.str()}")
+                raise UnreadableError(f"{place[0]}[{place[1]}]: {in_words(error)}")
             if (span := left.get(place)) is None:
                 continue
             offset = message.offset()

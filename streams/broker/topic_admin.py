@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from schemas.errors import OneLineError
+from streams.broker.words import in_words
 from streams.topics import ALL, Topic, min_insync_replicas
 
 #: A cluster of three answers in well under a second; one that is electing a controller may take ten.
@@ -131,7 +132,7 @@ def _metadata(admin: AdminClient) -> Mapping[str, Any]:
         found: Mapping[str, Any] = admin.list_topics(timeout=TIMEOUT_S).topics
         return found
     except KafkaException as error:
-        raise TopicsError(f"the broker does not answer: {error.args[0].str()}") from None
+        raise TopicsError(f"the broker does not answer: {in_words(error.args[0])}") from None
 
 
 def _configs(admin: AdminClient, topics: Sequence[Topic]) -> list[tuple[Topic, dict[str, str]]]:
@@ -173,6 +174,6 @@ def _result(what: str, future: Future[Any]) -> Any:
     try:
         return future.result(TIMEOUT_S)
     except KafkaException as error:
-        raise TopicsError(f"{what}: {error.args[0].str()}") from None
+        raise TopicsError(f"{what}: {in_words(error.args[0])}") from None
     except TimeoutError:
         raise TopicsError(f"{what}: no answer within {TIMEOUT_S:.0f} s") from None

@@ -23,6 +23,7 @@ from streams.broker.errors import BrokerUnavailableError, ClientError
 from streams.broker.log import looking_consumer, partitions_of, read_log
 from streams.broker.mending import MendingProducer
 from streams.broker.skipping import Skipper
+from streams.broker.words import in_words
 from streams.client.errors import NotAcknowledgedError
 from streams.settings import Settings
 from streams.topics import AUDIT
@@ -150,7 +151,7 @@ class Acknowledger:
             self._send(event, value)
             entry = self._verdict(consumer, event.event_id, within_s)
         except KafkaException as error:
-            raise BrokerUnavailableError(error.args[0].str()) from None
+            raise BrokerUnavailableError(in_words(error.args[0])) from None
         finally:
             consumer.close()
         told = entry.attributes.get("in_time")
@@ -187,7 +188,7 @@ class Acknowledger:
         )
         self._producer.flush(WITHIN_S + 5.0)
         if not reports or reports[0] is not None:
-            reason = reports[0].str() if reports else "no answer"
+            reason = in_words(reports[0]) if reports else "no answer"
             raise NotAcknowledgedError(f"the answer is not confirmed by the broker ({reason}): give it again")
 
     def _verdict(self, consumer: Consumer, event_id: UUID, within_s: float) -> AuditEntry:

@@ -28,6 +28,7 @@ from streams.broker.clients import PROMISED, group_member
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
 from streams.broker.received import ReceivedEvent, received_event
 from streams.broker.skipping import Skipper
+from streams.broker.words import in_words, no_such_topic
 from streams.client.errors import ConsumerError
 from streams.client.positions import PendingPositions
 from streams.settings import Settings
@@ -45,11 +46,9 @@ _METADATA_S = 10.0
 
 _NO_BROKER = "no broker answers: is VIGIA_BOOTSTRAP_SERVERS right, and is it up?"
 # Waiting does not help against these.
-_FATAL = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the broker does not let us read a topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "the broker does not let us use this consumer group",
-    KafkaError._AUTHENTICATION: "the broker refuses our credentials",
-}
+_FATAL = frozenset(
+    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION}
+)
 
 
 class EventConsumer:
@@ -146,9 +145,9 @@ class EventConsumer:
                 if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise TopicMissingError(f"topic {message.topic()} does not exist: run `vigia topics apply`")
                 if error.code() in _FATAL:
-                    raise ConsumerError(_FATAL[error.code()])
+                    raise ConsumerError(in_words(error))
                 if self._skipper.skipped(message) is None:
-                    log.warning("consumer: %s", error.str())
+                    log.warning("consumer: %s", in_words(error))
             elif deadline is not None and time.monotonic() >= deadline:
                 self._check_reachable()
                 return None
@@ -177,7 +176,7 @@ class EventConsumer:
         try:
             self._positions.send(self._consumer)
         except KafkaException as error:
-            raise ConsumerError(f"positions are not committed: {error.args[0].str()}") from None
+            raise ConsumerError(f"positions are not committed: {in_words(error.args[0])}") from None
 
     def close(self) -> None:
         """Commit what is handled and leave the group at once, so that its other members need not wait."""
@@ -211,12 +210,12 @@ class EventConsumer:
         places: list[TopicPartition] = []
         for name in self._unassigned:
             try:
-                found = self._consumer.list_topics(name, timeout=_METADATA_S).topics[name].partitions
+                found = self._consumer.list_topics(name, timeout=_METADATA_S).topics[name]
             except KafkaException:
                 raise BrokerUnavailableError(_NO_BROKER) from None
-            if not found:
-                raise TopicMissingError(f"topic {name} does not exist: run `vigia topics apply`")
-            places += [TopicPartition(name, partition, OFFSET_BEGINNING) for partition in found]
+            if not found.partitions:
+                raise no_such_topic(name, found)
+            places += [TopicPartition(name, partition, OFFSET_BEGINNING) for partition in found.partitions]
         self._consumer.assign(places)
         self._unassigned = []
 

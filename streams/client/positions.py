@@ -8,6 +8,8 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.broker.words import in_words
+
 log = logging.getLogger(__name__)
 
 #: Positions are sent to the broker at most so often, in seconds. More often costs a request per event; less often
@@ -52,7 +54,7 @@ class PendingPositions:
         try:
             self.send(consumer)
         except KafkaException as error:
-            log.warning("positions are not committed: %s", error.args[0].str())
+            log.warning("positions are not committed: %s", in_words(error.args[0]))
 
     def answered(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
         """The broker's answer to `send_if_due`."""

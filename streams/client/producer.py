@@ -25,8 +25,9 @@ from schemas.errors import ContractError
 from schemas.events import CaseEvent, Lane
 from schemas.serde import Serde
 from streams.broker import clients
-from streams.broker.errors import BrokerUnavailableError, ClientError, TopicMissingError
+from streams.broker.errors import BrokerUnavailableError, ClientError, NotAllowedError, TopicMissingError
 from streams.broker.mending import MendingProducer
+from streams.broker.words import in_words, not_allowed
 from streams.client.cases import CaseBuilder, NewCase
 from streams.client.delivery import Delivery, PublishedCase, RefusedCase
 from streams.client.errors import CaseConflictError, ClockError, NotAcknowledgedError
@@ -220,13 +221,15 @@ class CaseProducer:
             return delivery.published(duplicate=duplicate)
         if error is not None and error.code() in _NO_SUCH_TOPIC:
             raise TopicMissingError(f"topic {delivery.topic} does not exist: run `vigia topics apply`")
+        if error is not None and (line := not_allowed(error.code())):
+            raise NotAllowedError(f"{line}: topic {delivery.topic}")
         if error is not None and error.code() == KafkaError.INVALID_TIMESTAMP:
             raise ClockError("the broker refuses the time of this machine: set its clock (NTP), then publish again")
         if self._brokers_down:
             raise BrokerUnavailableError(
                 f"no broker answered within {self._within_s:g} s: is VIGIA_BOOTSTRAP_SERVERS right, and is it up?"
             )
-        reason = error.str() if error is not None else "no answer"
+        reason = in_words(error) if error is not None else "no answer"
         raise NotAcknowledgedError(
             f"case {delivery.event.case_id} is not confirmed by the broker ({reason}): publish it again"
         )

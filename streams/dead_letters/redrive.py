@@ -23,6 +23,7 @@ from schemas.serde import Serde
 from streams import topics
 from streams.audit.limits import REDRIVEN
 from streams.broker import clients
+from streams.broker.words import in_words
 from streams.dead_letters.originals import OriginalGoneError, Originals, Store
 from streams.dead_letters.read import MOST_REDRIVES, Audited, DeadLetter, DeadLetters
 from streams.pipeline import REDRIVABLE
@@ -120,7 +121,7 @@ def redrive(
                     _send(producer, letters.prefix, serde, letter, original, count, partitions)
                 producer.commit_transaction(TIMEOUT_S)
             except KafkaException as error:
-                raise RedriveError(f"the broker did not confirm: {error.args[0].str()}; run it again") from None
+                raise RedriveError(f"the broker did not confirm: {in_words(error.args[0])}; run it again") from None
             status.update((letter.address, Status.REDRIVEN) for letter, _ in sending)
         yield from (Outcome(letter, status[letter.address]) for letter in batch)
 
@@ -182,5 +183,5 @@ def _producer(letters: DeadLetters) -> Producer:
     try:
         producer.init_transactions(TIMEOUT_S)
     except KafkaException as error:
-        raise RedriveError(f"the broker does not answer: {error.args[0].str()}") from None
+        raise RedriveError(f"the broker does not answer: {in_words(error.args[0])}") from None
     return producer

@@ -21,6 +21,7 @@ from streams.broker.positions import committed_offsets
 from streams.liveness import STALL_S
 from streams.runtime.assignor import CopartitionedAssignor
 from streams.runtime.breaker import Breaker
+from streams.runtime.credentials import credentials_of
 from streams.runtime.decoding import Codec
 from streams.runtime.hanging import Hanging
 from streams.runtime.loop import StageLoop
@@ -116,6 +117,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         super().__init__(
             stage.group,
             broker=[URL(f"kafka://{server.strip()}") for server in bootstrap_servers.split(",")],
+            broker_credentials=credentials_of(bootstrap_servers),
             processing_guarantee="exactly_once",
             broker_session_timeout=SESSION_TIMEOUT_S,
             broker_heartbeat_interval=HEARTBEAT_S,

@@ -16,6 +16,7 @@ from schemas.errors import OneLineError
 from streams.broker.clients import observer, producer
 from streams.broker.positions import committed_offsets
 from streams.broker.read import stable_end
+from streams.broker.words import in_words
 from streams.runtime.orders import SkipOrder
 
 #: Seconds the broker may take for one small record.
@@ -86,6 +87,6 @@ def bounds(bootstrap_servers: str, topic: str, partition: int) -> tuple[int, int
         first, _ = looking.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
         return int(first), stable_end(looking, (topic, partition), TIMEOUT_S)
     except KafkaException as error:
-        raise SkipError(f"the broker did not answer: {error.args[0].str()}") from None
+        raise SkipError(f"the broker did not answer: {in_words(error.args[0])}") from None
     finally:
         looking.close()

@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import OneLineError
+from streams.broker.admission import ask
 from streams.broker.broker_version import metadata_levels, warnings
 from streams.broker.clients import admin_client
+from streams.broker.errors import NotAllowedError
+from streams.broker.words import crash_in_words, no_such_topic
 from streams.runtime.app import StageApp, watch_lateness
 from streams.runtime.state import written_partition_counts
 from streams.topics import AUDIT
@@ -51,7 +54,7 @@ def serve(app: StageApp) -> int:
     try:
         # Not asyncio.run: after a crash it would wait for the tasks of what has crashed.
         loop.run_until_complete(run(app))
-    except WorkerError as error:
+    except OneLineError as error:
         logger.error("%s", error)
         return EXIT_CRASHED
     except BaseException as error:
@@ -106,9 +109,8 @@ async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaita
         lateness.cancel()
         await app.stage.stop()
     if crashed:
-        raise WorkerError(
-            f"{app.stage.name} crashed: {type(reason).__name__}; start it again, it continues where it committed"
-        )
+        why = crash_in_words(reason) or type(reason).__name__
+        raise WorkerError(f"{app.stage.name} crashed: {why}; start it again, it continues where it committed")
 
 
 async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
@@ -122,20 +124,28 @@ async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
 
 
 async def _broker_ready(app: StageApp, stop: asyncio.Event) -> bool:
-    """Wait until the broker answers and has the topics. False when asked to stop meanwhile."""
-    admin = admin_client(app.bootstrap_servers)
+    """Wait until the broker answers and has the topics. False when asked to stop meanwhile.
+
+    Raises WorkerError, NotAdmittedError, NotAllowedError, AccessError.
+    """
+    admin: Any = None
     wanted = {*app.stage.inputs, app.stage.state_topic, AUDIT}
     warned = False
     while not stop.is_set():
         try:
+            if admin is None:
+                admin = await asyncio.to_thread(admin_client, app.bootstrap_servers)
             present = (await asyncio.to_thread(admin.list_topics, timeout=5)).topics
         except KafkaException:
+            # Refused, it would wait for ever: the library goes on trying, and says that no broker answers.
+            await asyncio.to_thread(ask, app.bootstrap_servers)
             if not warned:
                 logger.warning("broker not reachable, waiting for it")
                 warned = True
             continue
         missing = wanted - set(present)
         if missing:
+            await asyncio.to_thread(_refuse_unseen, admin, missing)
             raise WorkerError(f"missing topics: {', '.join(sorted(missing))}; create them with: vigia topics apply")
         counts = {len(present[topic].partitions) for topic in wanted}
         if len(counts) != 1:
@@ -159,6 +169,14 @@ async def _name_unsound_brokers(app: StageApp) -> None:
         return
     for line in lines:
         logger.warning("%s", line)
+
+
+def _refuse_unseen(admin: AdminClient, names: set[str]) -> None:
+    """Raises NotAllowedError where one of these topics is not missing, but hidden from us."""
+    for name in sorted(names):
+        error = no_such_topic(name, admin.list_topics(name, timeout=5).topics.get(name))
+        if isinstance(error, NotAllowedError):
+            raise error
 
 
 def _topic_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:

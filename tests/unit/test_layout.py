@@ -120,7 +120,8 @@ def test_no_two_packages_import_each_other() -> None:
 
 #: Where clients of Kafka may be made: one module, and two folders that must not share our settings.
 CLIENTS_IN = ("streams/broker/clients.py", "ops/embedded/", "ops/bench/")
-CLIENTS = {"Producer", "Consumer", "AdminClient", "AIOKafkaProducer", "AIOKafkaConsumer"}
+CLIENTS = {"Producer", "Consumer", "AdminClient", "AIOKafkaProducer", "AIOKafkaConsumer", "AIOKafkaClient"}
+REGISTRY_CLIENT = "confluent_kafka.schema_registry"
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith(CLIENTS_IN)])
@@ -134,6 +135,11 @@ def test_clients_of_kafka_are_made_in_one_module(module: str) -> None:
     }
     made = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not made & libraries & CLIENTS, f"{module} makes a client of its own; see streams/broker/clients.py"
+
+
+def test_clients_of_the_registry_are_made_in_one_module() -> None:
+    making = [module for module in MODULES if any(name.startswith(REGISTRY_CLIENT) for name in imported(module))]
+    assert [module for module in making if not module.startswith("ops/bench/")] == ["schemas/registry.py"]
 
 
 def test_streams_is_a_handful_of_rooms() -> None:

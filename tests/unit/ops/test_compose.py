@@ -18,6 +18,9 @@ from ops.cli import COMMANDS
 from ops.compose import runtime_lock
 from ops.dashboards import panels
 from ops.system.programs import PROGRAMS
+from schemas.access.address import KAFKA, REGISTRY, ServiceAddress
+from schemas.access.registry import registry_access
+from streams.broker.security import security_of
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.kafka.yml").read_text(encoding="utf-8"))
@@ -234,3 +237,13 @@ def test_the_dockerfile_runs_as_nobody_special_and_takes_only_checked_packages()
     assert (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
     for service in OURS.values():
         assert service["user"] == "10001:10001"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_how_services_are_reached_is_said_by_name_in_every_container_that_reaches_them(name: str) -> None:
+    environment = OURS[name].get("environment", {})
+    # Each raises for plaintext to another host that nobody asked for.
+    if servers := environment.get("VIGIA_BOOTSTRAP_SERVERS"):
+        security_of(ServiceAddress.found(servers, KAFKA, environment))
+    if url := environment.get("VIGIA_SCHEMA_REGISTRY_URL"):
+        registry_access(ServiceAddress.found(url, REGISTRY, environment))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.system.connect import broker_address
 from ops.system.context import (
     RUN_FILE,
     AlreadyRunningError,
@@ -19,6 +20,7 @@ from ops.system.context import (
     write_run_file,
 )
 from ops.system.system import key_file
+from schemas.access.errors import AccessError
 from streams.settings import SettingsError
 
 TOLD = {
@@ -65,6 +67,32 @@ def test_a_key_in_the_environment_replaces_the_systems_key(run_dir: Path, env: d
 def test_nothing_of_it_is_mixed_with_another_cluster(run_dir: Path, env: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="VIGIA_SCHEMA_REGISTRY_URL"):
         load_settings({**env, "VIGIA_BOOTSTRAP_SERVERS": "kafka.hospital:9092"})
+
+
+def test_how_a_service_is_reached_goes_with_its_address(run_dir: Path, env: dict[str, str]) -> None:
+    foreign = {"VIGIA_KAFKA_SECURITY": "tls", "VIGIA_SCHEMA_REGISTRY_CA_FILE": "/nowhere"}
+    assert load_environment({**env, **foreign}).keys().isdisjoint(foreign)
+    named = {**foreign, "VIGIA_BOOTSTRAP_SERVERS": "kafka.hospital:9092"}
+    assert load_environment({**env, **named})["VIGIA_KAFKA_SECURITY"] == "tls"
+    assert "VIGIA_SCHEMA_REGISTRY_CA_FILE" not in load_environment({**env, **named})
+
+
+def test_plaintext_beyond_this_machine_is_refused_unless_named(env: dict[str, str]) -> None:
+    away = {
+        **env,
+        "VIGIA_BOOTSTRAP_SERVERS": "kafka.hospital:9092",
+        "VIGIA_SCHEMA_REGISTRY_URL": "http://registry.hospital:8080/api",
+    }
+    with pytest.raises(AccessError, match="VIGIA_KAFKA_SECURITY"):
+        load_settings(away)
+    with pytest.raises(AccessError, match="VIGIA_KAFKA_SECURITY"):
+        broker_address(away)
+    away["VIGIA_KAFKA_SECURITY"] = "plaintext"
+    assert broker_address(away) == "kafka.hospital:9092"
+    with pytest.raises(AccessError, match="VIGIA_SCHEMA_REGISTRY_SECURITY"):
+        load_settings(away)
+    away["VIGIA_SCHEMA_REGISTRY_SECURITY"] = "plaintext"
+    assert load_settings(away).schema_registry_url == away["VIGIA_SCHEMA_REGISTRY_URL"]
 
 
 def test_what_a_crash_left_is_not_believed(tmp_path: Path, env: dict[str, str]) -> None:
