@@ -48,15 +48,21 @@ def grade(policy_file: Path | None, pretty: bool) -> None:
         policy = load_policy(policy_file)
     except PolicyError as error:
         raise BadInput(str(error)) from None
-    for where, value in read_cases(sys.stdin.buffer):
-        try:
-            decision = grade_case(policy, value)
-        except ValueError as error:
-            raise BadInput(f"{where}{error}") from None
+    for decision in decisions(policy, sys.stdin.buffer):
         if pretty:
             echo_json(decision.to_dict(), indent=2)
         else:
             echo(decision.to_json().decode())
+
+
+def decisions(policy: Policy, stream: BinaryIO) -> Iterator[Decision]:
+    """The decision on each case of the input. Raises BadInput, which shows nothing of it."""
+    for where, value in read_cases(stream):
+        try:
+            decision = grade_case(policy, value)
+        except ValueError as error:
+            raise BadInput(f"{where}{error}") from None
+        yield decision
 
 
 def grade_case(policy: Policy, case: object) -> Decision:

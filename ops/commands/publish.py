@@ -106,7 +106,7 @@ def command(
         raise click.UsageError("give --patient-code, or say --unidentified")
     common = _Common(
         patient_code=sys.stdin.readline().strip() if patient_code == "-" else patient_code,
-        context=_context(context),
+        context=context_option(context),
         analysis_type=analysis_type,
         captured_at=_time(captured_at),
         accept_unreadable=accept_unreadable,
@@ -176,7 +176,8 @@ def _pictures(folder: Path) -> list[Path]:
     return found
 
 
-def _context(text: str) -> Mapping[str, object]:
+def context_option(text: str) -> Mapping[str, object]:
+    """The JSON object of `--context`, or of the file that it names. Raises BadInput, which shows nothing of it."""
     if text.startswith("@"):
         try:
             text = Path(text[1:]).read_text(encoding="utf-8")

@@ -1,26 +1,12 @@
-"""Mutated pictures through everything that reads them: header, decoder, decoder process, removal of metadata.
-
-    python -m tests.fuzz.pictures [COUNT] [SEED]     # 100,000 and 0
-
-Prints one JSON object: what became of the pictures, what no documentation allows (`wrong`, with seed and number to
-repeat it), seconds and the highest memory of this process in MiB. Exit code 1 where something was wrong.
-"""
+"""Mutated pictures through everything that reads them: header, decoder, decoder process, removal of metadata."""
 
 from __future__ import annotations
 
-import base64
 import io
-import json
-import random
-import resource
-import sys
-import time
 import zlib
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from random import Random
 
-import click
 import numpy as np
 from PIL import Image, ImageCms
 
@@ -29,35 +15,29 @@ from inference.decoders.pool import DecoderPool
 from inference.findings import ImageProblem, ProblemCode
 from inference.header import MAX_MEMORY, read_header
 from streams.images import metadata
+from tests.fuzz.mutation import mutated
 
 #: A mutated picture of this size takes milliseconds; one that takes so long hangs.
 HANGS_S = 20.0
 
 
-@dataclass
-class Report:
-    """What became of the pictures."""
+class Target:
+    """One picture at a time."""
 
-    became: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._originals = list(seeds())
+        self._pool = DecoderPool(1)
 
+    def run(self, rng: Random) -> str:
+        """One picture."""
+        data = picture(rng, self._originals)
+        became = _read(data, self._pool)
+        _strip(data)
+        return became
 
-def run(count: int, seed: int = 0) -> Report:
-    """Mutate and read so many pictures; the same seed gives the same pictures."""
-    rng, report, originals = random.Random(seed), Report(), list(seeds())
-    pool = DecoderPool(1)
-    try:
-        for number in range(count):
-            data = mutated(rng, originals)
-            try:
-                report.became[_read(data, pool)] += 1
-                _strip(data)
-            except Exception as error:
-                what = f"seed {seed}, picture {number}: {type(error).__name__} {error}"[:300]
-                report.wrong.append(f"{what}: {base64.b64encode(data).decode()}")
-    finally:
-        pool.close()
-    return report
+    def close(self) -> None:
+        """End the process that decodes."""
+        self._pool.close()
 
 
 def _read(data: bytes, pool: DecoderPool) -> str:
@@ -85,30 +65,9 @@ def _strip(data: bytes) -> None:
         assert metadata.without_metadata(once) == once, "stripping twice is not stripping once"
 
 
-def mutated(rng: random.Random, originals: list[bytes]) -> bytes:
-    """One of the originals with one to eight changes: bytes, lengths, parts left out, doubled, moved, or of another."""
-    data = bytearray(rng.choice(originals))
-    for _ in range(rng.choice((1, 1, 2, 3, 8))):
-        # Headers decide more than pixels.
-        reach = len(data) if rng.random() < 0.5 else min(len(data), 700)
-        at = rng.randrange(max(1, reach))
-        size = rng.choice((1, 2, 4, 12, 64, 300))
-        match rng.randrange(7):
-            case 0:
-                data[at : at + 1] = bytes((rng.randrange(256),))
-            case 1:
-                data[at : at + 4] = rng.choice((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1"))
-            case 2:
-                del data[at : at + size]
-            case 3:
-                data[at:at] = data[at : at + size] * rng.randint(1, 4)
-            case 4:
-                other = rng.choice(originals)
-                data[at : at + size] = other[at : at + size]
-            case 5:
-                data[at : at + size] = rng.randbytes(size)
-            case 6:
-                del data[max(20, at) :]
+def picture(rng: Random, originals: list[bytes]) -> bytes:
+    """One of the originals, mutated."""
+    data = mutated(rng, rng.choice(originals), originals)
     if data.startswith(b"\x89PNG") and rng.random() < 0.7:
         # Or nearly every change would end at a checksum.
         _correct(data)
@@ -152,24 +111,3 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
-
-
-def main(arguments: list[str]) -> int:
-    """Run and report."""
-    count = int(arguments[0]) if arguments else 100_000
-    seed = int(arguments[1]) if len(arguments) > 1 else 0
-    began = time.monotonic()
-    report = run(count, seed)
-    figures = {
-        "pictures": count,
-        "became": dict(report.became.most_common()),
-        "wrong": report.wrong,
-        "seconds": round(time.monotonic() - began),
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-    click.echo(json.dumps(figures, indent=2))
-    return 1 if report.wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

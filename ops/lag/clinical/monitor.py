@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -12,7 +12,7 @@ from ops.lag.broker_view import BrokerView
 from ops.lag.client import Partition, reading_consumer
 from ops.lag.clinical.figures import LANES, STEPS, ClinicalFigures, Waiting
 from ops.lag.clinical.projection import Projection
-from ops.lag.clinical.unanswered import Escalations, Unanswered
+from ops.lag.clinical.unanswered import Escalations
 from ops.lag.clinical.waiting import WaitingQueue
 from ops.lag.positions import next_read
 from schemas.registry import Registry
@@ -171,12 +171,9 @@ class ClinicalMonitor:
         if event is None or event.get("synthetic"):
             return
         if topic == self._sources.audit:
-            level = event["attributes"].get("level", "")
-            self.escalations.audited(
-                event["stage"], event["outcome"], event["source_event_id"], int(level) if level.isdigit() else None
-            )
+            self.escalations.take_entry(event)
         elif topic in self._sources.escalations:
-            self.escalations.raised(_unanswered(event))
+            self.escalations.take_event(event)
         elif event.get("escalations", True):
             self._before[place].queue.add(offset, event["lane"], event["published_at"] // 1_000)
 
@@ -214,18 +211,3 @@ def _concerns_escalations(key: bytes | None) -> bool:
     """The key of an audit entry is `case/stage/event`; most entries are of other stages and need not be decoded."""
     parts = (key or b"").split(b"/", 2)
     return len(parts) == 3 and parts[1] in AUDITED_STAGES
-
-
-def _unanswered(event: Mapping[str, object]) -> Unanswered:
-    raised, respond_by, level = event["raised_at"], event["respond_by"], event["level"]
-    assert isinstance(raised, int) and isinstance(respond_by, int) and isinstance(level, int)  # noqa: PT018
-    return Unanswered(
-        escalation_id=str(event["escalation_id"]),
-        case_id=str(event["case_id"]),
-        type=str(event["type"]),
-        priority=str(event["review_priority"]),
-        role=str(event["role"]),
-        level=level,
-        raised_ms=raised // 1_000,
-        respond_by_ms=respond_by // 1_000,
-    )

@@ -6,8 +6,9 @@ Memory is bounded by the number of open escalations and `ANSWERS_KEPT`.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from schemas.envelope.audit import ACCEPTED
 
@@ -46,6 +47,28 @@ class Escalations:
         self.missed: dict[str, int] = defaultdict(int)
         #: Escalations that were taken up and not resolved in time, by type.
         self.unresolved: dict[str, int] = defaultdict(int)
+
+    def take_event(self, event: Mapping[str, Any]) -> None:
+        """An escalation event (`ops.lag.clinical.projection`), whatever stands in it."""
+        self.raised(
+            Unanswered(
+                escalation_id=event["escalation_id"],
+                case_id=event["case_id"],
+                type=event["type"],
+                priority=event["review_priority"],
+                role=event["role"],
+                level=event["level"],
+                raised_ms=event["raised_at"] // 1_000,
+                respond_by_ms=event["respond_by"] // 1_000,
+            )
+        )
+
+    def take_entry(self, entry: Mapping[str, Any]) -> None:
+        """An audit entry, whatever stands in it."""
+        level = entry["attributes"].get("level", "")
+        self.audited(
+            entry["stage"], entry["outcome"], entry["source_event_id"], int(level) if level.isdigit() else None
+        )
 
     def raised(self, seen: Unanswered) -> None:
         """An escalation was published, for the first time or to the next role."""
