@@ -185,6 +185,8 @@ def context_option(text: str) -> Mapping[str, object]:
             raise BadInput("--context: the file cannot be read") from None
     try:
         value: Any = json.loads(text)
+    except RecursionError:
+        raise BadInput("--context: is nested too deeply") from None
     except ValueError as error:
         # Where it is wrong, not what stands there.
         where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""

@@ -89,7 +89,7 @@ class OpenEscalation:
     def from_json(cls, data: bytes) -> OpenEscalation:
         """The state that `to_json` wrote, this version's or an older one's. Raises EscalationStateError."""
         try:
-            state = json.loads(data)
+            state = state_json(data)
             version = state["version"]
             if version != STATE_VERSION:
                 raise EscalationStateError(f"state of version {version!r}; this program reads version {STATE_VERSION}")
@@ -114,7 +114,7 @@ class OpenEscalation:
             )
         except EscalationStateError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise EscalationStateError(f"no escalation state ({type(error).__name__})") from None
 
 
@@ -146,6 +146,15 @@ def _micros(at: datetime | None) -> int | None:
 
 def _time(micros: int | None) -> datetime | None:
     return None if micros is None else _EPOCH + micros * _MICROSECOND
+
+
+def state_json(data: bytes) -> Any:
+    """The JSON of a state. Raises what `json.loads` does, and ValueError for what could not be written again."""
+    state = json.loads(data)
+    if b"\\u" in data:
+        # Half of a surrogate pair, which UTF-8 has no bytes for: what holds it would fail when it is next changed.
+        json.dumps(state, ensure_ascii=False).encode()
+    return state
 
 
 def plain_event(event: EscalationEvent) -> dict[str, Any]:

@@ -90,6 +90,6 @@ class CopartitionedAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
 def _claims(user_data: bytes | None) -> list[int]:
     try:
         claims = json.loads(user_data or b"[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [claim for claim in claims if isinstance(claim, int)] if isinstance(claims, list) else []

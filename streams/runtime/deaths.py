@@ -61,7 +61,7 @@ def from_json(data: bytes | None) -> dict[str, Start]:
     try:
         found = json.loads(data or b"{}")
         return {str(topic): Start(int(offset), int(count)) for topic, (offset, count) in found.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return {}
 
 

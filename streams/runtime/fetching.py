@@ -72,13 +72,12 @@ class BoundedBatch:
         if self._batch.magic < 2:
             yield from self._batch
             return
-        done = 0
+        done, following = 0, self._batch.base_offset
         codec = self._data[_ATTRIBUTES_AT + 1] & _CODEC
         body, whole = inflated(codec, self._data[_HEADER.size :])
         if whole:
             try:
                 # As aiokafka reads it: ten times as fast as what follows.
-                following = self._batch.base_offset
                 for record in self._batch if codec == 0 else self._plain(body):
                     if not following <= record.offset < self._batch.next_offset:
                         # The fetcher would pass over it.
@@ -90,15 +89,18 @@ class BoundedBatch:
             except Exception:  # whatever it raises for what it cannot read
                 whole = False
         if not whole:
-            yield from self._one_by_one(body, done)
+            yield from self._one_by_one(body, done, following)
 
     def _plain(self, body: bytes) -> Any:
         header = bytearray(self._data[: _HEADER.size])
         header[_ATTRIBUTES_AT + 1] &= ~_CODEC & 0xFF
         return DefaultRecordBatch(bytes(header) + body)
 
-    def _one_by_one(self, body: bytes, done: int) -> Iterator[FetchedRecord]:
-        """The records behind the first `done`: whole as far as they can be read, and each other offset withheld."""
+    def _one_by_one(self, body: bytes, done: int, next_offset: int) -> Iterator[FetchedRecord]:
+        """The records behind the first `done`: whole as far as they can be read, and each other offset withheld.
+
+        The first `done` end before `next_offset`.
+        """
         base, _, _, _, _, attributes, last_delta, first_time, max_time, _, _, _, count = _HEADER.unpack_from(self._data)
         append_time = max_time if attributes & _LOG_APPEND_TIME else None
         reader = _Reader(body)
@@ -111,10 +113,10 @@ class BoundedBatch:
             if not following <= record.offset <= base + last_delta:
                 break
             following = record.offset + 1
-            if at >= done:
+            if at >= done and record.offset >= next_offset:
                 yield record
         kind = int(append_time is not None)
-        for offset in range(max(following, base + done), base + last_delta + 1):
+        for offset in range(max(following, next_offset), base + last_delta + 1):
             yield FetchedRecord(offset, max_time, kind, None, Withheld.of(), [])
 
 

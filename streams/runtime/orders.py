@@ -44,7 +44,7 @@ class SkipOrder:
         try:
             value = json.loads(data)
             return cls(str(value["topic"]), int(value["offset"]), str(value["reason"])[:300])
-        except (KeyError, TypeError, RecursionError) as error:
+        except (LookupError, TypeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"no order ({type(error).__name__})") from None
 
 

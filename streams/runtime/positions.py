@@ -44,5 +44,5 @@ class Positions:
             value = json.loads(data)
             offsets = {str(topic): (str(kept[0]), int(kept[1])) for topic, kept in value["offsets"].items()}
             return cls(partition_count=int(value["partitions"]), offsets=offsets)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+        except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"no positions ({type(error).__name__})") from None

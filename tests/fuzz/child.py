@@ -16,6 +16,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,23 @@ NUMBER = struct.Struct("q")
 WARM_AFTER = 200
 
 
-def take(name: str, seed: int, numbers: range, at: mmap.mmap | None = None, limits: Limits = LIMITS) -> dict[str, Any]:
-    """Run these inputs; what became of them, and the findings."""
+def take(
+    name: str,
+    seed: int,
+    numbers: range,
+    at: mmap.mmap | None = None,
+    tell: Callable[[dict[str, Any]], None] = lambda _: None,
+    limits: Limits = LIMITS,
+) -> dict[str, Any]:
+    """Run these inputs; what became of them, and the findings, each of which `tell` hears at once."""
     fuzzed = target(name)
     became: Counter[str] = Counter()
     findings: list[dict[str, Any]] = []
+
+    def found(number: int, kind: str, detail: str) -> None:
+        findings.append(finding(name, seed, number, kind, detail))
+        tell(findings[-1])
+
     peak = _peak_mib()
     try:
         for done, number in enumerate(numbers):
@@ -41,12 +54,12 @@ def take(name: str, seed: int, numbers: range, at: mmap.mmap | None = None, limi
             try:
                 became[fuzzed.run(rng)] += 1
             except Exception as error:  # whatever it is: no documentation allows it
-                findings.append(finding(name, seed, number, type(error).__name__, _where(error)))
+                found(number, type(error).__name__, _where(error))
             took, before, peak = time.process_time() - began, peak, _peak_mib()
             if took > limits.processor_s:
-                findings.append(finding(name, seed, number, "slow", f"{took:.1f} s of processor"))
+                found(number, "slow", f"{took:.1f} s of processor")
             if done > WARM_AFTER and peak - before > limits.memory_mib:
-                findings.append(finding(name, seed, number, "memory", f"{peak - before} MiB"))
+                found(number, "memory", f"{peak - before} MiB")
     finally:
         fuzzed.close()
     return {"inputs": len(numbers), "became": dict(became.most_common()), "findings": findings, "mib": peak}
@@ -72,8 +85,13 @@ def main(arguments: list[str]) -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     with Path(progress).open("r+b") as file, mmap.mmap(file.fileno(), NUMBER.size) as at:
-        done = take(name, int(seed), range(int(first), int(first) + int(count)), at)
-    sys.stdout.write(json.dumps(done) + "\n")
+        done = take(name, int(seed), range(int(first), int(first) + int(count)), at, _tell)
+    _tell(done)
+
+
+def _tell(said: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

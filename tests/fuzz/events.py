@@ -5,24 +5,37 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import fastavro
 
 from schemas import acceptance, binary, definitions
+from schemas.events import PipelineStage
 from schemas.record import Record
 from schemas.serde import Serde
 from schemas.writers import HEADER, Writers
 from streams import topics
 from tests.fuzz.mutation import changed, mutated
-from tests.unit.schemas.samples import ALL
+from tests.unit.schemas.samples import ALL, AUDIT_ENTRY, OTHER
 
+#: Entries of other stages, whose attributes are read.
+ENTRIES = (
+    replace(AUDIT_ENTRY, stage=PipelineStage.ACKNOWLEDGEMENT, outcome="acknowledged",
+            attributes={"level": "1", "ack_event_id": str(OTHER), "in_time": "True"}),
+    replace(AUDIT_ENTRY, stage=PipelineStage.ESCALATION, outcome="deadline_missed:emergency:0",
+            attributes={"level": "0"}),
+    replace(AUDIT_ENTRY, stage=PipelineStage.QUARANTINE, outcome="dead_letter:refused", topic="vigia.dead-letters",
+            input_hash=None, attributes={"topic": "vigia.gradings", "partition": "1", "offset": "5", "pointer": "1"}),
+    replace(AUDIT_ENTRY, outcome="quarantined:undecodable", attributes={"severity": "urgent", "escalations": "a,b"}),
+)  # fmt: skip
 #: Topic → the sound events that belong there.
 SOUND: Mapping[str, tuple[Record, ...]] = {
     topic.name: events
     for topic in topics.ALL
-    if topic.record is not None and (events := tuple(event for event in ALL if type(event) is topic.record))
+    if topic.record is not None
+    and (events := tuple(event for event in (*ALL, *ENTRIES) if type(event) is topic.record))
 }
 #: Ids of schemas that others registered.
 FOREIGN_FROM = 1_000
@@ -46,12 +59,18 @@ class Registered:
 def serde(registered: Registered) -> Serde:
     """Our own encoder and decoder; what is registered is asked here, not over HTTP."""
     made = Serde("http://127.0.0.1:1")
+    forget(made, registered)
+    return made
+
+
+def forget(made: Serde, registered: Registered) -> None:
+    """Let it know our own schemas only."""
+    made._readers.clear()
     made._writers = Writers(registered)
     for topic in topics.ALL:
         if topic.record is not None:
             name = topic.record.__avro__.full_name
             made._remember(topic.name, topic.record, acceptance.carried_id(name), definitions.text(name))
-    return made
 
 
 class Values:

@@ -10,8 +10,6 @@ import json
 from random import Random
 from typing import Any
 
-import click
-
 from ops.commands.bad_input import BadInput
 from ops.commands.grade import decisions
 from ops.commands.publish import context_option
@@ -28,7 +26,10 @@ CONTEXT: dict[str, Any] = {
 }  # fmt: skip
 CASES: tuple[Any, ...] = (
     {"stage": "stage_3", "confidence": 0.45, "probabilities": {"stage_3": 0.45, "none": 0.5}, "context": CONTEXT},
-    {"findings": [{"stage": "stage_1", "confidence": 0.9, "context": {"age": 3}}, {"stage": None}], "lane": "emergency"},
+    {
+        "findings": [{"stage": "stage_1", "confidence": 0.9, "context": {"age": 3}}, {"stage": None}],
+        "lane": "emergency",
+    },
     {"stage": None, "abstained": "too_dark", "model_status": "judged", "has_patient_token": False},
     {},
 )
@@ -48,14 +49,10 @@ class Target:
             if rng.random() < 0.3:
                 return self._context(rng)
             return self._grade(rng)
-        except click.ClickException as error:
-            line = str(error.message)
-            assert error.exit_code == 2
-            assert len(line.splitlines()) == 1, "more than a line"
-            assert len(line) <= LONGEST, f"a line of {len(line)} characters"
-            assert NAME not in line, "the error shows what was given"
-            assert not UNSAFE_IN_BLOCK.search(line), "it would reach a terminal raw"
-            return "refused"
+        except BadInput as error:
+            refused = str(error.message)
+        check_line(refused)
+        return "refused"
 
     def close(self) -> None:
         """Nothing is held."""
@@ -82,3 +79,11 @@ class Target:
             # As `vigia publish` says it.
             raise BadInput(str(error)) from None
         return "understood"
+
+
+def check_line(line: str) -> None:
+    """What stderr is given of a refusal."""
+    assert len(line.splitlines()) == 1, "more than a line"
+    assert len(line) <= LONGEST, f"a line of {len(line)} characters"
+    assert NAME not in line, "the error shows what was given"
+    assert not UNSAFE_IN_BLOCK.search(line), "it would reach a terminal raw"

@@ -49,6 +49,10 @@ def mutated(rng: Random, data: bytes, others: Sequence[bytes], reach: int = 700)
     return changed
 
 
+#: Few, so that they meet: ids of cases, events and escalations that belong to others.
+UUIDS = tuple(f"{digit * 8}-1111-5111-8111-111111111111" for digit in "1234")
+
+
 def changed(rng: Random, value: Any, rate: float = 0.15) -> Any:
     """A plain value with some of its leaves, keys and items changed."""
     if isinstance(value, dict):
@@ -67,6 +71,8 @@ def changed(rng: Random, value: Any, rate: float = 0.15) -> Any:
         return rng.choice((not value, None, 1, "true"))
     if isinstance(value, int | float):
         return rng.choice(NUMBERS)
+    if isinstance(value, str) and len(value) == 36 and rng.random() < 0.8:
+        return rng.choice(UUIDS)
     return rng.choice(TEXTS) if rng.random() < 0.8 else anything(rng)
 
 

@@ -41,7 +41,7 @@ NAMES = (
     ATTEMPT, FORWARDED, f"{PREFIX}topic", f"{PREFIX}offset", f"{PREFIX}pointer", f"{PREFIX}reason", "", "N\\xff",
     "\ud800", "trace", "n" * 70_000,
 )  # fmt: skip
-CONTENTS = (None, b"", b"1", b"-1", b"9" * 5_000, "٣".encode(), "²".encode(), b"x" * 2_000, b"\xff\xfe")
+CONTENTS = (None, b"", b"1", b"-1", b"9" * 5_000, b"9" * 19, "٣".encode(), "²".encode(), b"x" * 2_000, b"\xff\xfe")
 TIMES = (None, 0.0, -1.0, -(10.0**11), 1e15, 1.764e9, 2.0**63 / 1000, -(2.0**63) / 1000)
 #: Inputs after which the states begin anew: marks of events seen would fill the memory.
 FRESH_AFTER = 2_000

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, cast
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Message
 
 from ops.commands.consume import _line
 from ops.commands.dead_letters import _as_mapping, _row
@@ -22,14 +22,14 @@ from streams import topics
 from streams.audit.decoding import FactReader
 from streams.broker.received import received_event
 from streams.dead_letters.read import Audited, letter_of
-from tests.fuzz.events import FOREIGN_FROM, Registered, Values, foreign_schema, serde
+from tests.fuzz.events import FOREIGN_FROM, Registered, Values, foreign_schema, forget, serde
 from tests.fuzz.mutation import anything, changed, mutated
 from tests.fuzz.records import CONTENTS, KEYS, NAMES
 
 POINTER = Pointer(topic=topics.CASES_ROUTINE, partition=1, offset=5, size=3_000_000, sha256="0" * 64, stored=None)
 ORIGIN: Mapping[str, bytes | None] = {
-    "topic": topics.CASES_ROUTINE.encode(), "partition": b"1", "offset": b"5", "stage": b"grading", "reason": b"refused",
-    "message": b"m", "timestamp": b"1764000000000", "attempt": b"0",
+    "topic": topics.CASES_ROUTINE.encode(), "partition": b"1", "offset": b"5", "stage": b"grading",
+    "reason": b"refused", "message": b"m", "timestamp": b"1764000000000", "attempt": b"0",
 }  # fmt: skip
 
 
@@ -50,14 +50,14 @@ class Target:
             return self._dead_letter(rng)
         topic = rng.choice(self._topics)
         value = self._values.draw(rng, topic)
-        codec = self._serde
         if value is not None and rng.random() < 0.01:
-            # Read with a schema that somebody else registered; what was learnt of it is forgotten at once.
+            # Read with a schema that somebody else registered, under an id not met before.
             self._registered.texts = {FOREIGN_FROM: foreign_schema(rng)}
-            codec = serde(self._registered)
+            forget(self._serde, self._registered)
+            self._projection, self._facts = Projection(self._registered), FactReader(self._registered)
             value = b"\0" + FOREIGN_FROM.to_bytes(4, "big") + value[5:]
         message = self._message(rng, topic, value)
-        became = _subscriber(codec, message)
+        became = _subscriber(self._serde, message)
         event = self._projection.read(topic, value)
         if event is not None:
             self._watched(topic, event)
@@ -93,7 +93,6 @@ class Target:
         self._facts.dead_letter(0, 1, 2, letter.origin, letter.value)
         if letter.origin is None:
             return "dead letter of no origin"
-        TopicPartition(letter.origin.topic, letter.origin.partition, letter.origin.offset)
         return "dead letter, pointer" if letter.pointer else "dead letter"
 
     def _message(self, rng: Random, topic: str, value: bytes | None, headers: Any = None) -> Message:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.envelope.audit import ACCEPTED
+from schemas.envelope.dead_letter import number_of
+from schemas.events import EscalationType
 
 #: Answers remembered although their escalation was not yet seen: topics are read concurrently, so the answer may come
 #: first.
@@ -18,6 +20,7 @@ ANSWERS_KEPT = 10_000
 #: Codes of the clock's own entries.
 MISSED, UNRESOLVED = "deadline_missed", "unresolved"
 _ANY_LEVEL = 1 << 30
+_TYPES = frozenset(kind.value for kind in EscalationType)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,8 @@ class Escalations:
     def __init__(self) -> None:
         # At most one escalation per case and type is open: a more pressing one replaces the one before.
         self._open: dict[tuple[str, str], Unanswered] = {}
-        self._key_of: dict[str, tuple[str, str]] = {}
+        #: One per escalation; more where somebody puts another's id on an event.
+        self._keys_of: dict[str, set[tuple[str, str]]] = {}
         #: Escalation → the level at which it was taken up or resolved.
         self._answered: OrderedDict[str, int] = OrderedDict()
         #: Deadlines that passed without an answer, by type of escalation.
@@ -65,10 +69,8 @@ class Escalations:
 
     def take_entry(self, entry: Mapping[str, Any]) -> None:
         """An audit entry, whatever stands in it."""
-        level = entry["attributes"].get("level", "")
-        self.audited(
-            entry["stage"], entry["outcome"], entry["source_event_id"], int(level) if level.isdigit() else None
-        )
+        level = number_of(entry["attributes"].get("level", "").encode(), default=-1)
+        self.audited(entry["stage"], entry["outcome"], entry["source_event_id"], None if level < 0 else level)
 
     def raised(self, seen: Unanswered) -> None:
         """An escalation was published, for the first time or to the next role."""
@@ -83,9 +85,9 @@ class Escalations:
                 return
             # The patient has been waiting since the first of them.
             seen = replace(seen, raised_ms=min(seen.raised_ms, current.raised_ms))
-            del self._key_of[current.escalation_id]
+            self._forget(current.escalation_id, key)
         self._open[key] = seen
-        self._key_of[seen.escalation_id] = key
+        self._keys_of.setdefault(seen.escalation_id, set()).add(key)
 
     def audited(self, stage: str, outcome: str, escalation_id: str | None, level: int | None = None) -> None:
         """An audit entry of the escalation stage: an acknowledgement that counts, or a deadline that passed.
@@ -96,9 +98,9 @@ class Escalations:
         if stage == "acknowledgement" and code in ACCEPTED and escalation_id is not None:
             self._answer(escalation_id, _ANY_LEVEL if level is None or code == "resolved" else level)
         elif stage == "escalation" and code == MISSED and parts:
-            self.missed[parts[0]] += 1
+            self.missed[_type(parts[0])] += 1
         elif stage == "escalation" and code == UNRESOLVED and parts:
-            self.unresolved[parts[0]] += 1
+            self.unresolved[_type(parts[0])] += 1
 
     def __iter__(self) -> Iterator[Unanswered]:
         return iter(self._open.values())
@@ -110,6 +112,18 @@ class Escalations:
         self._answered[escalation_id] = max(level, self._answered.get(escalation_id, -1))
         while len(self._answered) > ANSWERS_KEPT:
             self._answered.popitem(last=False)
-        key = self._key_of.get(escalation_id)
-        if key is not None and self._open[key].level <= level:
-            del self._key_of[escalation_id], self._open[key]
+        for key in list(self._keys_of.get(escalation_id, ())):
+            if self._open[key].level <= level:
+                del self._open[key]
+                self._forget(escalation_id, key)
+
+    def _forget(self, escalation_id: str, key: tuple[str, str]) -> None:
+        keys = self._keys_of[escalation_id]
+        keys.discard(key)
+        if not keys:
+            del self._keys_of[escalation_id]
+
+
+def _type(told: str) -> str:
+    # What anybody writes into an outcome must not become a metric's label.
+    return told if told in _TYPES else EscalationType.UNKNOWN.value

@@ -137,5 +137,5 @@ def case_of_unreadable(value: bytes) -> UUID | None:
     """The case that an entry names which this version cannot read; None where it is damaged."""
     try:
         return UUID(json.loads(value[_HASH_BYTES:])["event"]["case_id"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

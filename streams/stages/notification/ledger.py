@@ -17,7 +17,7 @@ from uuid import UUID
 
 from schemas.envelope.raw import RawRecord
 from schemas.events import EscalationEvent
-from streams.clinical.escalations import event_of, plain_event
+from streams.clinical.escalations import event_of, plain_event, state_json
 from streams.runtime.records import StateChange
 from streams.runtime.state import own_change
 
@@ -81,7 +81,7 @@ class Owed:
     def from_json(cls, data: bytes) -> Owed:
         """What `to_json` wrote. Raises ValueError where it is nothing of ours or of another version."""
         try:
-            entry = json.loads(data)
+            entry = state_json(data)
             if entry["version"] != LEDGER_VERSION:
                 raise ValueError(f"version {entry['version']!r}")
             raw = entry["raw"]
@@ -99,7 +99,7 @@ class Owed:
                 confirmed=set(entry["confirmed"]),
                 given_up=bool(entry["given_up"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"no entry of a ledger ({type(error).__name__})") from None
 
 

@@ -69,11 +69,24 @@ def test_states_share_their_sentences() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"null", b"[]", b"\xff", b'{"version":1}', b'{"version":1,"event":{},"ladder":[],"acknowledged_at":null}'],
-)
+    [
+        b"", b"null", b"[]", b"\xff", b'{"version":1}', b'{"version":1,"event":{},"ladder":[],"acknowledged_at":null}',
+        b"[" * 100_000, b'{"version":1,"acknowledged_at":Infinity}',
+    ],
+    ids=lambda data: data[:40].decode("latin-1"),
+)  # fmt: skip
 def test_other_bytes_are_refused_without_showing_them(data: bytes) -> None:
     with pytest.raises(EscalationStateError, match="no escalation state"):
         OpenEscalation.from_json(data)
+
+
+def test_a_state_that_could_not_be_written_again_is_refused() -> None:
+    """Half of a surrogate pair: the next tick that changes it would fail, and with it all that is due."""
+    plain = json.loads(opened().to_json()) | {"ladder": ["\ud800"]}
+    with pytest.raises(EscalationStateError, match="no escalation state"):
+        OpenEscalation.from_json(json.dumps(plain).encode())
+    sound = json.loads(opened().to_json()) | {"ladder": ["enfermería"]}
+    assert OpenEscalation.from_json(json.dumps(sound).encode()).ladder == ("enfermería",)
 
 
 def test_a_state_of_a_newer_version_is_refused_by_name() -> None:

@@ -170,7 +170,7 @@ def test_a_chunk_larger_than_its_kind_goes(kind: bytes) -> None:
 
 @pytest.mark.parametrize("kept", range(6))
 def test_what_is_left_of_a_chunk_of_pixels_is_left_the_second_time_too(kept: int) -> None:
-    """Found by `python -m tests.fuzz.pictures`: so little was left that it no longer read as a chunk."""
+    """Found by `python -m tests.fuzz --target pictures`: so little was left that it no longer read as a chunk."""
     cut = picture("PNG")[:33] + struct.pack(">I", 99) + b"IDAT" + bytes(kept + 4) + b"tEXt" + SECRET
     once = image_metadata.without_metadata(cut)
     assert SECRET not in once

@@ -38,6 +38,7 @@ def publish(tmp_path: Path, *arguments: str, **env: str) -> Result:
         (["--unidentified", "--context", '{"edad": 85}'], "context has a field that is not known, number 1 of 1"),
         (["--unidentified", "--context", "age=85"], "--context: not JSON at character 1"),
         (["--unidentified", "--context", "[85]"], "--context: must be a JSON object"),
+        (["--unidentified", "--context", "[" * 100_000], "--context: is nested too deeply"),
         (["--unidentified", "--context", "@nowhere.json"], "--context: the file cannot be read"),
         (["--unidentified", "--captured-at", "yesterday"], "--captured-at: not a time"),
         (["--unidentified", "--captured-at", "2025-11-24T09:30:00"], "captured_at: must have a time zone"),

@@ -63,7 +63,8 @@ def test_without_metadata_the_partitions_found_before_joining_are_shared_out(mon
     assert CopartitionedAssignor.assign(cluster, {"w": metadata})["w"].assignment == [("cases", [0, 1, 2])]
 
 
-def test_a_claim_that_is_no_list_of_numbers_is_ignored() -> None:
+@pytest.mark.parametrize("claims", [b"\xff not json", b"[" * 100_000], ids=["no JSON", "nested too deeply"])
+def test_a_claim_that_is_no_list_of_numbers_is_ignored(claims: bytes) -> None:
     cluster = SimpleNamespace(partitions_for_topic=lambda topic: {0})
-    odd = SimpleNamespace(subscription=["t"], user_data=b"\xff not json")
+    odd = SimpleNamespace(subscription=["t"], user_data=claims)
     assert CopartitionedAssignor.assign(cluster, {"w": odd})["w"].assignment == [("t", [0])]

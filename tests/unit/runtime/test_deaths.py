@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +59,10 @@ def test_an_order_comes_back_as_it_was_given(topic: str, offset: int, reason: st
 def test_an_order_that_cannot_be_read_is_named_and_nothing_more(data: bytes) -> None:
     ((name, _),) = orders({PREFIX + b"x": data})
     assert name == PREFIX + b"x"
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e400"])
+def test_a_number_that_is_none_is_no_count_and_no_order(number: str) -> None:
+    assert deaths.from_json(f'{{"t":[{number},1]}}'.encode()) == {}
+    note = f'{{"topic":"t","offset":{number},"reason":"r"}}'.encode()
+    assert list(orders({PREFIX + b"x": note})) == [(PREFIX + b"x", None)]

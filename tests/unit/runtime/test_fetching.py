@@ -84,7 +84,7 @@ def test_the_slow_way_reads_what_the_quick_one_does(items: list[Item], codec: in
     quick = [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in bounded]
     bounded = BoundedRecords(data).next_batch()
     assert bounded is not None
-    records = bounded._one_by_one(inflated(codec, data[61:])[0], 0)
+    records = bounded._one_by_one(inflated(codec, data[61:])[0], 0, 0)
     slow = [(r.offset, r.timestamp, r.key, r.value, r.headers) for r in records]
     assert slow == quick
 
@@ -155,6 +155,17 @@ def test_a_batch_that_is_broken_inside_brings_every_offset_all_the_same(
     offsets = [each.offset for each in broken]
     assert offsets == sorted(set(offsets))
     assert offsets[-1] == len(items) - 1
+
+
+def test_what_was_read_the_quick_way_does_not_come_again_where_the_slow_one_cannot_read_it() -> None:
+    """aiokafka takes a record's attributes for a number of several bytes, and so another offset for its own."""
+    head = bytearray(batch([(b"k", b"v", [])] * 3, 0)[:61])
+    body = bytes.fromhex("10b30000026b02760020000202ffffffff00066b")
+    struct.pack_into(">i", head, 8, 49 + len(body))
+    data = bytes(head) + body
+    broken = BoundedRecords(bytes(data)).next_batch()
+    assert broken is not None
+    assert [each.offset for each in broken] == [1, 2]
 
 
 @settings(max_examples=200, deadline=None)

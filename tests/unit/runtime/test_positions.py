@@ -64,8 +64,13 @@ def test_an_offset_of_a_topic_that_was_made_anew_means_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{", b"[]", b'{"offsets":{"in":7}}', b'{"partitions":"x","offsets":{}}', b"\xff"]
-)
+    "value",
+    [
+        b"", b"{", b"[]", b'{"offsets":{"in":7}}', b'{"partitions":"x","offsets":{}}', b"\xff", b"[" * 100_000,
+        b'{"partitions":Infinity,"offsets":{}}', b'{"partitions":4,"offsets":{"in":["id",Infinity]}}',
+    ],
+    ids=lambda value: value[:40].decode("latin-1"),
+)  # fmt: skip
 def test_positions_that_cannot_be_read_leave_it_to_the_groups_offsets(value: bytes) -> None:
     state = PartitionState(NoState())
     state.restore(b"p", value)

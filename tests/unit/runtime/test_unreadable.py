@@ -35,6 +35,7 @@ def test_the_case_of_a_newer_versions_entry_is_found_and_that_of_a_damaged_one_i
     newer = json.loads(escalation.to_json()) | {"version": 2}
     assert case_of_unreadable(bytes(32) + json.dumps(newer).encode()) == escalation.event.case_id
     assert case_of_unreadable(bytes(32) + b"\xff") is None
+    assert case_of_unreadable(bytes(32) + b"[" * 100_000) is None
 
 
 def asked(bench: Bench) -> list[Outgoing]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,36 @@ events = st.lists(
     st.tuples(st.sampled_from(["raise", "answer"]), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)),
     max_size=40,
 )
+
+
+@given(events)
+def test_an_id_of_another_case_on_a_forged_event_stops_nobody_who_watches(
+    happened: list[tuple[str, int, int, int]],
+) -> None:
+    escalations = Escalations()
+    for kind, number, case, level in happened:
+        if kind == "raise":
+            escalations.raised(replace(ONE, escalation_id=f"e{number}", case_id=str(case), level=level))
+        else:
+            escalations.audited("acknowledgement", "acknowledged", f"e{number}")
+            assert f"e{number}" not in {one.escalation_id for one in escalations}
+        assert len({(one.case_id, one.type) for one in escalations}) == len(escalations) <= 3
+
+
+@pytest.mark.parametrize("level", ["²", "٣", "-1", "9" * 5_000, "", "x"])
+def test_an_answer_whose_level_is_no_number_counts_as_one_of_an_earlier_version(level: str) -> None:
+    escalations = Escalations()
+    escalations.raised(replace(ONE, level=3))
+    entry = {"stage": "acknowledgement", "outcome": "acknowledged", "source_event_id": "e1", "attributes": {}}
+    escalations.take_entry({**entry, "attributes": {"level": level}})
+    assert list(escalations) == []
+
+
+def test_what_somebody_writes_for_a_type_becomes_no_label_of_a_metric() -> None:
+    escalations = Escalations()
+    for number in range(1_000):
+        escalations.audited("escalation", f"deadline_missed:María {number}:0", None)
+    assert dict(escalations.missed) == {"unknown": 1_000}
 
 
 @given(events)

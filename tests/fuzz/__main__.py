@@ -1,0 +1,149 @@
+"""`python -m tests.fuzz`: mutated inputs of every kind, in processes that are watched; one JSON object at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tests.fuzz.child import NUMBER, finding, take
+from tests.fuzz.targets import LIMITS, SHARES
+
+#: Inputs that one process takes: what a library loses meanwhile goes with it.
+PER_PROCESS = 20_000
+#: Findings of one target after which it is stopped: they are most likely one.
+ENOUGH = 25
+LOOK_S = 0.2
+#: Seconds for imports and the first input, on a machine that does much else.
+START_S = 180.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the inputs of one target."""
+
+    inputs: int = 0
+    became: Counter[str] = field(default_factory=Counter)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    mib: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """For the summary."""
+        return {
+            "inputs": self.inputs,
+            "became": dict(self.became.most_common()),
+            "findings": len(self.findings),
+            "mib": self.mib,
+            "seconds": self.seconds,
+        }
+
+
+def fuzz(name: str, seed: int, count: int) -> Report:
+    """Run so many inputs of a target, each with its limits, whatever becomes of the processes that take them."""
+    report, first, began = Report(), 0, time.monotonic()
+    while first < count and len(report.findings) < ENOUGH:
+        first = _stretch(report, name, seed, first, min(count, first + PER_PROCESS))
+    report.seconds = round(time.monotonic() - began, 1)
+    return report
+
+
+def _stretch(report: Report, name: str, seed: int, first: int, end: int) -> int:
+    """Run the inputs from `first` up to `end` in one process; the number with which to go on."""
+    with tempfile.TemporaryDirectory(prefix="vigia-fuzz-") as folder:
+        progress = Path(folder, "progress")
+        progress.write_bytes(NUMBER.pack(first - 1))
+        command = [sys.executable, "-m", "tests.fuzz.child", name, str(seed), str(first), str(end - first)]
+        with Path(folder, "output").open("w+b") as output:
+            child = subprocess.Popen([*command, str(progress)], stdout=output, stderr=subprocess.DEVNULL)
+            try:
+                hangs = _hangs(child, progress)
+            finally:
+                child.kill()
+                child.wait()
+            output.seek(0)
+            said = [json.loads(line) for line in output if line.endswith(b"}\n")]
+        (at,) = NUMBER.unpack(progress.read_bytes())
+    report.findings += [each for each in said if "kind" in each]
+    for done in (each for each in said if "became" in each):
+        report.inputs += done["inputs"]
+        report.became.update(done["became"])
+        report.mib = max(report.mib, done["mib"])
+        return end
+    kind, detail = ("hang", f"{LIMITS.wall_s:.0f} s") if hangs else ("crash", f"exit code {child.returncode}")
+    report.findings.append(finding(name, seed, max(first, at), kind, detail))
+    report.inputs += max(first, at) + 1 - first
+    return max(first, at) + 1
+
+
+def _hangs(child: subprocess.Popen[bytes], progress: Path) -> bool:
+    """Wait until the process ends, or stands still for too long: whether it does."""
+    at, since, patience = progress.read_bytes(), time.monotonic(), START_S
+    while child.poll() is None:
+        time.sleep(LOOK_S)
+        now = progress.read_bytes()
+        if now != at:
+            at, since, patience = now, time.monotonic(), LIMITS.wall_s
+        elif time.monotonic() - since > patience:
+            return True
+    return False
+
+
+@click.command()
+@click.option("--inputs", default=1_000_000, show_default=True, type=click.IntRange(min=len(SHARES)), help="In all.")
+@click.option("--seed", type=int, help="The same seed gives the same inputs; printed. Default: of the clock.")
+@click.option("--target", "names", multiple=True, type=click.Choice(list(SHARES)), help="Only this one; repeatable.")
+@click.option(
+    "--failures", default=Path(".vigia/fuzz"), show_default=True, type=click.Path(path_type=Path), help="Written here."
+)
+@click.option("--replay", type=click.Path(path_type=Path, exists=True), help="Run the input of such a file again.")
+def main(inputs: int, seed: int | None, names: tuple[str, ...], failures: Path, replay: Path | None) -> None:
+    """Let mutated inputs be read by all that reads what others write. Exit code 1 where something went wrong."""
+    if replay is not None:
+        told = json.loads(replay.read_text("utf-8"))
+        done = take(told["target"], told["seed"], range(told["number"], told["number"] + 1))
+        click.echo(json.dumps(done, indent=2))
+        sys.exit(1 if done["findings"] else 0)
+    seed = time.time_ns() % 2**32 if seed is None else seed
+    click.echo(f"seed {seed}", err=True)
+    chosen = {name: SHARES[name] for name in names or SHARES}
+    reports: dict[str, Report] = {}
+    began = time.monotonic()
+    for name, share in chosen.items():
+        reports[name] = fuzz(name, seed, max(1, inputs * share // sum(chosen.values())))
+        click.echo(f"{name}: {json.dumps(reports[name].as_json())}", err=True)
+    findings = [each for report in reports.values() for each in report.findings]
+    for each in findings:
+        failures.mkdir(parents=True, exist_ok=True)
+        path = failures / f"{each['target']}-{each['seed']}-{each['number']}-{each['kind']}.json"
+        path.write_text(json.dumps(each, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    kinds = Counter(each["kind"] for each in findings)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    summary = {
+        "seed": seed,
+        "inputs": sum(report.inputs for report in reports.values()),
+        "crashes": kinds["crash"],
+        "hangs": kinds["hang"],
+        "undocumented": len(findings) - kinds["crash"] - kinds["hang"],
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "processor_minutes": round((used.ru_utime + used.ru_stime) / 60, 1),
+        "nice": os.nice(0),
+        "targets": {name: report.as_json() for name, report in reports.items()},
+        "findings": findings,
+    }
+    click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    main()
