@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of a target with atheris: `python -m tests.fuzz.coverage TARGET [FOLDER] [-max_total_time=S]`.
+"""Coverage-guided, with atheris: `python -m tests.fuzz.coverage TARGET [FOLDER] [-max_total_time=S]`.
 
 atheris is no dependency of ours: `pip install atheris` (wheels for Linux and Python 3.11 to 3.13). Its bytes take the
 place of the random numbers from which an input is drawn, so that it learns which draws reach new code. Everything
