@@ -95,12 +95,12 @@ class Field:
         )
         return replace(case, **fields)
 
-    def unchecked(self, event: Record, **fields: Any) -> bytes:
+    def unchecked(self, event: Record, topic: str = TOPIC, **fields: Any) -> bytes:
         """The value of an event that our own classes would refuse to make."""
         changed = copy.copy(event)
         for name, value in fields.items():
             object.__setattr__(changed, name, value)
-        return self.serde.encode(changed, TOPIC)
+        return self.serde.encode(changed, topic)
 
     def picture(self, data: bytes, suffix: str = "jpg", media_type: str = "image/jpeg") -> ImageReference:
         """Bytes in the store, as they are, past the client that would refuse or clean them."""
