@@ -38,7 +38,7 @@ Attacks = Mapping[str, Attack]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class AttackOutcome:
     """What became of an attack. Times are the broker's, in seconds; None: not within the patience."""
 
     name: str
@@ -54,6 +54,8 @@ class Outcome:
     #: The most that a worker and its children had together, and the largest single process.
     peak_mib: float
     wrong: str = ""
+    #: Why the attack could not be made: broker or registry refused it.
+    refused: str = ""
     #: Whether the system had to be replaced, as it did not serve any more.
     killed: bool = False
 

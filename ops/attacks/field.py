@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 
 from inference.synthetic.generator import picture
 from ops.attacks.target import Target
-from ops.attacks.witness import Sent, Witness
+from ops.attacks.witness import Placed, Witness
 from schemas import definitions, ids
 from schemas.envelope.partitioner import partition_of
 from schemas.events import CaseEvent, ImageReference, Lane, PatientContext
@@ -35,6 +35,10 @@ HEADER = struct.Struct(">bI")
 Headers = Sequence[tuple[str, bytes | None]]
 
 
+class AttackError(RuntimeError):
+    """An attack cannot be made: what it sends was not taken."""
+
+
 @dataclass
 class Field:
     """The system under attack, the sound emergency that will follow, and what was sent before it."""
@@ -46,7 +50,7 @@ class Field:
     witness: Witness
     #: The emergency that is published right behind the attack.
     sound: CaseEvent = field(init=False)
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[Placed] = field(default_factory=list)
     #: What an attack keeps for its look afterwards.
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -144,12 +148,14 @@ class Field:
         """As `send`, many of them through one producer."""
         producer = self.producer(**settings)
         used = str(self.neighbour()).encode() if key == b"" else key
-        delivered: list[Sent] = []
+        delivered: list[Placed] = []
 
         def on_delivery(error: Any, message: Any) -> None:
             if error is not None:
-                raise RuntimeError(f"the broker refused it: {error}")
-            delivered.append(Sent(message.topic(), message.partition(), message.offset(), used, message.timestamp()[1]))
+                raise AttackError(f"the broker refused it: {error}")
+            delivered.append(
+                Placed(message.topic(), message.partition(), message.offset(), used, message.timestamp()[1])
+            )
 
         for value in values:
             while True:
@@ -167,7 +173,7 @@ class Field:
                     producer.poll(0.1)
         producer.flush(60)
         if len(delivered) != len(values):
-            raise RuntimeError("the broker did not take it")
+            raise AttackError("the broker did not take it")
         if heard:
             self.sent += delivered
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ops.attacks.attack import Attack, Attacks, Strike
-from ops.attacks.field import TOPIC, Field, Headers
+from ops.attacks.field import TOPIC, AttackError, Field, Headers
 from ops.attacks.raw_batch import batch, send_batch
-from ops.attacks.witness import Sent
+from ops.attacks.witness import Placed
 from ops.chaos.hostile import KINDS
 from schemas.envelope.dead_letter import ATTEMPT, FORWARDED, PREFIX
 from streams import topics
@@ -37,8 +37,11 @@ def _raw(**more: object) -> Strike:
     def strike(field: Field) -> None:
         key = str(field.neighbour()).encode()
         data = batch([(key, JUNK, [("NAME", b"1")])], **more)  # type: ignore[arg-type]
-        offset = send_batch(field.settings.bootstrap_servers, TOPIC, field.partition, data)
-        field.sent.append(Sent(TOPIC, field.partition, offset, key))
+        try:
+            offset = send_batch(field.settings.bootstrap_servers, TOPIC, field.partition, data)
+        except RuntimeError as error:
+            raise AttackError(str(error)) from None
+        field.sent.append(Placed(TOPIC, field.partition, offset, key))
 
     return strike
 

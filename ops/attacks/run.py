@@ -8,10 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from ops.attacks.attack import Attack, Outcome
-from ops.attacks.field import Field
+from confluent_kafka import KafkaException
+
+from ops.attacks.attack import Attack, AttackOutcome
+from ops.attacks.field import AttackError, Field
 from ops.attacks.target import Target
-from ops.attacks.witness import ESCALATIONS, Sent
+from ops.attacks.witness import ESCALATIONS, Placed
+from ops.terminal.plain import plain
+from schemas.errors import ContractError
 from schemas.events import CaseEvent
 from streams import topics
 
@@ -26,7 +30,7 @@ def run(
     vigia: Sequence[str],
     tell: Callable[[str], None] = lambda _: None,
     patience_s: float = PATIENCE_S,
-) -> Iterator[Outcome]:
+) -> Iterator[AttackOutcome]:
     """The attacks, in order, on a system that this starts; one that does not serve any more is replaced.
 
     `vigia` is the command line of the version that is attacked. Raises TargetError.
@@ -62,24 +66,28 @@ def _entered(target: Target, patience_s: float) -> Field:
     return field
 
 
-def _outcome(field: Field, name: str, attack: Attack, patience_s: float) -> Outcome:
+def _outcome(field: Field, name: str, attack: Attack, patience_s: float) -> AttackOutcome:
     target, witness = field.target, field.witness
     field.prepare()
     witness.forget()
     assert target.peak is not None
     target.peak.reset()
     before = len(target.endings())
-    attack.strike(field)
+    refused = ""
+    try:
+        attack.strike(field)
+    except (ContractError, AttackError, KafkaException) as error:
+        refused = plain(error)[:200]
     waited = _waited(field, patience_s)
     witness.until(lambda: not witness.unanswered(field.sent), patience_s if waited is not None else 1.0)
     unanswered = witness.unanswered(field.sent)
     answered = [one for one in field.sent if one not in unanswered]
     # The audit's entry is in the transaction of the answer; its topic may be read a moment later.
     witness.until(lambda: all(map(witness.audited, answered)), 5.0)
-    wrong = attack.after(field)
+    wrong = "" if refused else attack.after(field)
     serves = _serves(field, SERVES_WITHIN_S if waited is not None else 5.0)
     peak, _ = target.peak.most()
-    return Outcome(
+    return AttackOutcome(
         name=name,
         origin=attack.origin,
         waited_s=waited,
@@ -89,13 +97,14 @@ def _outcome(field: Field, name: str, attack: Attack, patience_s: float) -> Outc
         restarts=len(target.endings()) - before,
         peak_mib=peak,
         wrong=wrong,
+        refused=refused,
         killed=not serves,
     )
 
 
 def _waited(field: Field, patience_s: float) -> float | None:
     """Publish the sound emergency, and see when its first escalation is written, by the broker's clock."""
-    sent: list[Sent] = []
+    sent: list[Placed] = []
     field.sent, attacked = sent, field.sent
     try:
         field.send_case(field.sound)
@@ -115,7 +124,7 @@ def _serves(field: Field, patience_s: float) -> bool:
         case = field.case(case_id=uuid4())
         cases[field.partition_of(case.case_id)] = case
     for case in cases.values():
-        with suppress(RuntimeError):
+        with suppress(AttackError):
             field.send_case(case, heard=False)
     return field.witness.until(
         lambda: all(field.witness.of(case.case_id, topics.GRADINGS) for case in cases.values()), patience_s

@@ -6,6 +6,7 @@ import http.client
 import struct
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from ops.attacks.attack import Attack, Attacks, Strike
 from ops.attacks.field import HEADER, TOPIC, Field
@@ -16,7 +17,8 @@ ANYONES = "anyone-value"
 
 
 def _field(kind: Any, default: Any) -> dict[str, Any]:
-    return {"name": "x", "type": kind, "default": default}
+    # A name of its own, or two attacks would contradict each other under one subject.
+    return {"name": f"x{uuid4().hex}", "type": kind, "default": default}
 
 
 def zigzag(number: int) -> bytes:

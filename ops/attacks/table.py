@@ -8,21 +8,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.attacks.attack import Outcome
+from ops.attacks.attack import AttackOutcome
 
 HEAD = ("attack", "review", "waits s", "asked", "restarts", "MiB", "defects")
 
 
-def as_json(outcomes: Iterable[Outcome]) -> str:
+def as_json(outcomes: Iterable[AttackOutcome]) -> str:
     """A JSON object, one member per attack."""
     found = {one.name: {**asdict(one), "defects": list(one.defects)} for one in outcomes}
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
-def of_one(outcome: Outcome) -> str:
+def of_one(outcome: AttackOutcome) -> str:
     """A line of Markdown for the table with `HEAD`."""
     row = _cells(asdict(outcome))
-    return _line((outcome.name, outcome.origin, *row, "; ".join(outcome.defects) or "none"))
+    return _line((outcome.name, outcome.origin, *row, _said(outcome)))
+
+
+def _said(outcome: AttackOutcome) -> str:
+    return "; ".join((*outcome.defects, *([f"refused: {outcome.refused}"] if outcome.refused else ()))) or "none"
 
 
 def of_two(before: Path, after: Path) -> str:

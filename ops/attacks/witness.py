@@ -29,7 +29,7 @@ Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Placed:
     """Where a record lies, its key, and when the broker had it (ms since the epoch)."""
 
     topic: str
@@ -82,7 +82,7 @@ class Witness:
         """The events in them, as far as they can be read."""
         return [event for message in self.of(case_id, *names) if (event := self._decoded(message)) is not None]
 
-    def letter(self, sent: Sent) -> Message | None:
+    def letter(self, sent: Placed) -> Message | None:
         """The dead letter of a record."""
         with self._lock:
             return self._letters.get((sent.topic, sent.partition, sent.offset))
@@ -92,19 +92,19 @@ class Witness:
         with self._lock:
             return len(self._letters)
 
-    def unanswered(self, sent: Sequence[Sent]) -> list[Sent]:
+    def unanswered(self, sent: Sequence[Placed]) -> list[Placed]:
         """Of these, what nobody was asked about and what was not judged either: a grading per record is an answer."""
-        asked: dict[str, list[Sent]] = defaultdict(list)
+        asked: dict[str, list[Placed]] = defaultdict(list)
         for one in sent:
             asked[self._asked_as(one)].append(one)
         # A record with a grading and no dead letter was judged.
         return [one for case_id, records in asked.items() for one in records[len(self.of(case_id, topics.GRADINGS)) :]]
 
-    def audited(self, sent: Sent) -> bool:
+    def audited(self, sent: Placed) -> bool:
         """Whether the audit has something on the case of a record."""
         return bool(self.of(self._asked_as(sent), topics.AUDIT))
 
-    def _asked_as(self, sent: Sent) -> str:
+    def _asked_as(self, sent: Placed) -> str:
         """The case under which people are asked: that of its key, or of its place where no reader had the key."""
         letter = self.letter(sent)
         return sent.case_id if letter is None or letter.key() == sent.key else replace(sent, key=None).case_id
