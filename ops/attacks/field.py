@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -62,6 +63,11 @@ class Field:
         serde.register_all(topics.RECORDS)
         return cls(target, settings, serde, ImageStore.from_settings(settings), Witness(settings))
 
+    @cached_property
+    def wound(self) -> ImageReference:
+        """A picture of a deep wound, as any client stores it."""
+        return self.store.put(picture(seed=4, index=0, stage="stage_4", size=384).jpeg())
+
     def prepare(self) -> None:
         """Draw the sound emergency of the next attack."""
         self.sound, self.sent, self.notes = self.case(case_id=uuid4()), [], {}
@@ -85,7 +91,6 @@ class Field:
         """An emergency with a picture of a deep wound, on the partition of the sound one."""
         case_id = case_id or self.neighbour()
         now = datetime.now(UTC)
-        drawn = picture(seed=int(case_id) % 2**31, index=0, stage="stage_4", size=384)
         case = CaseEvent(
             event_id=ids.case_event_id(case_id, Lane.EMERGENCY),
             case_id=case_id,
@@ -93,7 +98,7 @@ class Field:
             captured_at=now,
             published_at=now,
             patient_token="vpt1-00000000-" + hashlib.sha256(case_id.bytes).hexdigest(),
-            image=image or self.store.put(drawn.jpeg()),
+            image=image or self.wound,
             context=PatientContext(age=85, diabetes=True),
             producer="attack",
         )

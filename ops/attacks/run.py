@@ -45,7 +45,7 @@ def run(
                 if field is None:
                     field = _entered(target, patience_s)
                 tell(name)
-                outcome = _outcome(field, name, attack, patience_s)
+                outcome = measured(field, name, attack, patience_s)
                 yield outcome
                 if outcome.killed:
                     tell("replacing the system")
@@ -66,7 +66,10 @@ def _entered(target: Target, patience_s: float) -> Field:
     return field
 
 
-def _outcome(field: Field, name: str, attack: Attack, patience_s: float) -> AttackOutcome:
+def measured(
+    field: Field, name: str, attack: Attack, patience_s: float = PATIENCE_S, *, probe: bool = True
+) -> AttackOutcome:
+    """One attack, the emergency behind it, and what became of both. `probe`: see whether the system serves then."""
     target, witness = field.target, field.witness
     field.prepare()
     witness.forget()
@@ -85,7 +88,7 @@ def _outcome(field: Field, name: str, attack: Attack, patience_s: float) -> Atta
     # The audit's entry is in the transaction of the answer; its topic may be read a moment later.
     witness.until(lambda: all(map(witness.audited, answered)), 5.0)
     wrong = "" if refused else attack.after(field)
-    serves = _serves(field, SERVES_WITHIN_S if waited is not None else 5.0)
+    serves = not probe or _serves(field, SERVES_WITHIN_S if waited is not None else 5.0)
     peak, _ = target.peak.most()
     return AttackOutcome(
         name=name,
