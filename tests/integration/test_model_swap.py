@@ -63,7 +63,7 @@ class Load:
             case = self._publisher.case(image=self._pictures[len(self.published) % len(self._pictures)])
             self._publisher.send_case(case)
             self.published.append(case)
-            time.sleep(0.1)
+            time.sleep(0.2)
 
 
 def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(
