@@ -99,6 +99,7 @@ def plan(stages: Sequence[StageDeclaration] = STAGES, prefix: str = PREFIX) -> M
         *(_group(stage.group, Operation.DESCRIBE) for stage in stages),
         # `vigia topics apply` and `check`.
         Right(Resource.TOPIC, "vigia.", Operation.CREATE, prefix=True),
+        Right(Resource.TOPIC, "vigia.", Operation.DESCRIBE, prefix=True),
         *_topics(Operation.DESCRIBE_CONFIGS, (OFFSETS_TOPIC, TRANSACTIONS_TOPIC)),
         *_topics(Operation.DESCRIBE, (OFFSETS_TOPIC, TRANSACTIONS_TOPIC)),
         Right(Resource.CLUSTER, CLUSTER, Operation.DESCRIBE),
