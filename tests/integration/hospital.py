@@ -21,7 +21,7 @@ from tests.secured import SecuredKafka
 
 PLAN = plan()
 #: Longest wait for what must come.
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 #: Parts of secrets: no log and no output may hold one.
 PASSWORD, TOKEN = "PASSWORD-S3CR3T", "TOKEN-S3CR3T"
 
