@@ -24,6 +24,7 @@ from streams.runtime.breaker import Breaker
 from streams.runtime.credentials import credentials_of
 from streams.runtime.decoding import Codec
 from streams.runtime.hanging import Hanging
+from streams.runtime.lookout import Lookout, note_command
 from streams.runtime.loop import StageLoop
 from streams.runtime.outbox import Batch, Outbox
 from streams.runtime.position_keeper import PositionKeeper
@@ -81,6 +82,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.states: dict[int, PartitionState[Any]] = {}
         self.positions = PositionKeeper(self.states, stage.state_topic)
         self.outbox = Outbox()
+        self.lookout = Lookout(note_command(bootstrap_servers, stage.state_topic))
         self.pulse = Pulse(self, stall_s)
         self.breaker = Breaker(self, trial)
         self.stage_loop = StageLoop(
@@ -92,6 +94,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             restore_again=self._restore_some,
             store=store,
             moved=self.pulse.moved,
+            in_hand=self.lookout.in_hand,
         )
         #: What Faust's transaction manager hands its calls to.
         self.transactions = Transactions(

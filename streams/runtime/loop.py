@@ -55,9 +55,11 @@ class StageLoop(Generic[EventT, StateT]):
         restore_again: Callable[[set[int]], Awaitable[None]] | None = None,
         store: ValueStore | None = None,
         moved: Callable[[], None] = lambda: None,
+        in_hand: Callable[[Sequence[tuple[str, int, int]]], None] = lambda _: None,
     ) -> None:
         """`restore_again` reads the states of some of the partitions anew; `store` keeps what no dead letter can;
-        `moved` is called when a part of a batch is done."""
+        `moved` is called when a part of a batch is done, `in_hand` with the records (topic, partition, offset) that
+        are worked on, and with none when that is over."""
         self._stage = stage
         self._outbox = outbox
         self._states = states
@@ -67,7 +69,10 @@ class StageLoop(Generic[EventT, StateT]):
         self._latencies = Latencies(stage.name)
         self._flushing: set[asyncio.Future[None]] = set()
         self._restore_again = restore_again
+        self._in_hand = in_hand
         self._working = asyncio.Lock()
+        #: Whoever holds it has no batch beside his own.
+        self.turn = asyncio.Lock()
         stage.attach(self._complete_later)
 
     def on_restored(self) -> None:
@@ -95,7 +100,7 @@ class StageLoop(Generic[EventT, StateT]):
 
     async def process(self, messages: Sequence[ConsumedMessage]) -> None:
         """Process one batch in order; on return every message of the current assignment is complete in the outbox."""
-        async with self._working:
+        async with self.turn, self._working:
             items = self._expected(messages)
             if not items:
                 return
@@ -164,7 +169,11 @@ class StageLoop(Generic[EventT, StateT]):
     async def _work_off(self, items: Sequence[Item[EventT, StateT]]) -> list[Item[EventT, StateT]]:
         """Give each of these its result and complete it, in order; those that are complete."""
         taken_up = time.time()
-        await self._processor.process(items)
+        self._in_hand([(item.raw.topic, item.raw.partition, item.raw.offset) for item in items])
+        try:
+            await self._processor.process(items)
+        finally:
+            self._in_hand(())
         done = []
         for item in items:
             raw = item.raw

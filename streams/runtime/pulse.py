@@ -65,8 +65,9 @@ class Pulse:
                 if stalled is not None:
                     self._end(stalled)
                 self.heart.beat("event loop")
+                self._app.lookout.beat()
                 self._replace_where_needed()
-                await asyncio.sleep(BEAT_S)
+                await asyncio.sleep(BEAT_S / 2)
         finally:
             self.heart.stop()
 

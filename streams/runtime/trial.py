@@ -11,6 +11,7 @@ import base64
 import json
 import logging
 import os
+import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,8 @@ from enum import StrEnum
 from typing import Any
 
 from schemas.envelope.raw import RawRecord
+from streams.runtime.lookout import FREEZE_S
+from streams.runtime.lookout_child import LOOK_S, Stillness
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +29,12 @@ logger = logging.getLogger(__name__)
 START_S = 120.0
 #: Reading one record from the broker, decompressed.
 READ_S = 20.0
-#: Time of its own for one record beyond the patience of the stage with what is away.
+#: Seconds beyond the limit of the stage, after which it gives a record up by itself.
 HANDLE_S = 5.0
+#: What the process says every `LOOK_S` while it handles a record and its event loop moves.
+MOVES = "moves"
+#: For a process that has closed its output to be gone.
+DEAD_S = 2.0
 #: Bytes of one line: a record as large as a dead letter holds, in base64.
 MOST_LINE_BYTES = 32 * 1024 * 1024
 
@@ -55,16 +62,19 @@ class Tried:
     verdict: TrialVerdict
     offset: int
     raw: RawRecord | None = None
+    #: Whether somebody else, or the kernel for want of memory, has killed the process: maybe not for this record.
+    from_outside: bool = False
 
 
 class Trial:
     """Starts the child when it is needed, and a new one after each death. One task uses it at a time."""
 
-    def __init__(self, command: Sequence[str], patience_s: float) -> None:
-        """`command` starts the child; `patience_s` is how long the stage waits for what is away."""
+    def __init__(self, command: Sequence[str], limit_s: float) -> None:
+        """`command` starts the child; `limit_s` is how long the stage may handle one record."""
         self._command = command
-        self._handle_s = patience_s + HANDLE_S
+        self._handle_s = limit_s + HANDLE_S
         self._child: Process | None = None
+        self._killed_from_outside = False
 
     async def examine(self, topic: str, partition: int, offset: int, *, handle: bool = True) -> Tried:
         """Read the first record from this offset on, and let the stage handle it unless `handle` is False.
@@ -85,9 +95,9 @@ class Trial:
         if not handle:
             return Tried(TrialVerdict.SOUND, raw.offset, raw)
         try:
-            await self._ask(None, self._handle_s)
+            await self._handled()
         except TrialUnavailableError:
-            return Tried(TrialVerdict.KILLS, raw.offset, raw)
+            return Tried(TrialVerdict.KILLS, raw.offset, raw, from_outside=self._killed_from_outside)
         return Tried(TrialVerdict.SOUND, raw.offset, raw)
 
     async def close(self) -> None:
@@ -111,6 +121,25 @@ class Trial:
         _spare_the_parent(self._child.pid)
         await self._ask(None, START_S)
 
+    async def _handled(self) -> None:
+        """Wait until it has handled the record. Raises TrialUnavailableError where it dies of it, freezes or hangs."""
+        assert self._child is not None
+        loop = asyncio.get_running_loop()
+        deadline, frozen = loop.time() + self._handle_s, Stillness(self._child.pid, FREEZE_S)
+        while True:
+            answer = asyncio.ensure_future(self._ask(None, max(0.0, deadline - loop.time())))
+            try:
+                while not (await asyncio.wait([answer], timeout=LOOK_S))[0]:
+                    if frozen.look(moved=False):
+                        raise TrialUnavailableError("it does not move")
+            finally:
+                if not answer.done():
+                    answer.cancel()
+                    await self.close()
+            if MOVES not in answer.result():
+                return
+            frozen.look(moved=True)
+
     async def _ask(self, question: dict[str, Any] | None, within_s: float) -> dict[str, Any]:
         """The next answer. Raises TrialUnavailableError, and the child is gone, where none comes."""
         child = self._child
@@ -124,6 +153,11 @@ class Trial:
             line = await asyncio.wait_for(child.stdout.readline(), within_s)
             answer = json.loads(line)
         except (TimeoutError, OSError, ValueError) as error:
+            if not isinstance(error, TimeoutError):
+                # It has closed its end: it is dead, or will be at once.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(child.wait(), DEAD_S)
+            self._killed_from_outside = child.returncode == -signal.SIGKILL
             await self.close()
             raise TrialUnavailableError(f"no answer ({type(error).__name__})") from None
         if not isinstance(answer, dict):

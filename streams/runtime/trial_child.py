@@ -22,10 +22,11 @@ from streams.broker.read import stable_end
 from streams.liveness import Heart
 from streams.runtime.dead_letter import needs_pointer
 from streams.runtime.decoding import Codec
+from streams.runtime.lookout_child import LOOK_S
 from streams.runtime.processor import Item, Processor
 from streams.runtime.stage import AnyStage
 from streams.runtime.state import PartitionState, restore_partitions
-from streams.runtime.trial import HANDLE_S, READ_S, START_S, to_wire
+from streams.runtime.trial import HANDLE_S, MOVES, READ_S, START_S, to_wire
 
 
 def serve_trials(stage: AnyStage, codec: Codec, bootstrap_servers: str) -> int:
@@ -34,7 +35,7 @@ def serve_trials(stage: AnyStage, codec: Codec, bootstrap_servers: str) -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
     os.dup2(2, 1)
     # Should the parent be killed meanwhile, nobody else ends a child that does not come back from a record.
-    heart = Heart(stall_s=max(START_S, READ_S, stage.patience_s + HANDLE_S) + READ_S)
+    heart = Heart(stall_s=max(START_S, READ_S, stage.limit_s + HANDLE_S) + READ_S)
     heart.beat()
     asyncio.run(_Child(stage, codec, bootstrap_servers, answers, heart).serve())
     return 0
@@ -69,8 +70,17 @@ class _Child:
             raw = _raw(message)
             self._answer({"record": to_wire(_bounded(raw))})
             if question["handle"]:
-                await self._handle(raw)
+                moving = asyncio.ensure_future(self._tell_that_it_moves())
+                try:
+                    await self._handle(raw)
+                finally:
+                    moving.cancel()
                 self._answer({"handled": True})
+
+    async def _tell_that_it_moves(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._answer({MOVES: True})
 
     async def _handle(self, raw: RawRecord) -> None:
         """As the worker would; what it says of a bad record is for the worker to say, so only dying counts."""

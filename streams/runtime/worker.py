@@ -82,11 +82,14 @@ async def run(app: StageApp, *, on_ready: Callable[[], Awaitable[None]] | None =
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
+    if app.breaker.tries:
+        app.lookout.start()
     beating = asyncio.ensure_future(app.pulse.beating())
     try:
         await _run(app, stop, on_ready)
     finally:
         beating.cancel()
+        app.lookout.close()
 
 
 async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaitable[None]] | None) -> None:

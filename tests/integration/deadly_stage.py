@@ -24,8 +24,8 @@ from streams.stages.policy.file import load_policy
 from tests.counting import TOPICS, CountingStage, Counts
 
 ABORTS, HOLDS_THE_LOCK, NEVER_ENDS = "aborts", "holds-the-lock", "never-ends"
-#: A worker that does not move is ended after so long; thirty seconds in a hospital.
-STALL_S = 8.0
+#: What does so in a worker only, and is sound wherever it is tried.
+ABORTS_HERE, HOLDS_THE_LOCK_HERE = "aborts-here", "holds-the-lock-here"
 
 
 class DeadlyStage(CountingStage):
@@ -33,19 +33,24 @@ class DeadlyStage(CountingStage):
 
     patience_s = 1.0
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, *, trying: bool) -> None:
+        self._trying = trying
         self.name = prefix.rstrip(".")
         self.inputs = (f"{prefix}in",)
         self.out = f"{prefix}out"
         self._quarantine = Quarantine(load_policy(None))
 
     async def handle(self, record: Input[CaseEvent, Counts]) -> Result:
-        match record.event.producer:
+        how = record.event.producer
+        if not self._trying:
+            how = how.removesuffix("-here")
+        match how:
             case "aborts":
                 os.abort()
             case "holds-the-lock":
-                # Called without letting the interpreter's lock go: a loop in a C library.
-                ctypes.PyDLL(None).sleep(100_000)
+                # Called without letting the interpreter's lock go: a loop in a C library. A signal ends a sleep.
+                while True:
+                    ctypes.PyDLL(None).sleep(100_000)
             case "never-ends":
                 await asyncio.Event().wait()
         result = await super().handle(record)
@@ -61,11 +66,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     serde = Serde(registry)
     serde.warm_up(TOPICS)
-    stage = DeadlyStage(prefix)
+    stage = DeadlyStage(prefix, trying=bool(more))
     if more:
         leave(serve_trials(stage, serde, bootstrap))
     command = (sys.executable, "-m", "tests.integration.deadly_stage", bootstrap, registry, prefix, "--trial")
-    leave(serve(StageApp(stage, serde, bootstrap, trial=command, stall_s=STALL_S)))
+    leave(serve(StageApp(stage, serde, bootstrap, trial=command)))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ CHILDREN = {
 
 
 async def examined(child: str) -> trial.Tried:
-    trying = Trial((sys.executable, "-c", child), patience_s=-4.0)
+    trying = Trial((sys.executable, "-c", child), limit_s=-4.0)
     try:
         return await trying.examine("t", 0, 7)
     finally:
@@ -43,6 +43,13 @@ def test_what_becomes_of_the_child_is_the_verdict(name: str) -> None:
     tried = asyncio.run(examined(child))
     assert tried.verdict is verdict
     assert tried.raw == (RAW if verdict in (TrialVerdict.SOUND, TrialVerdict.KILLS) else None)
+
+
+@pytest.mark.parametrize(("end", "from_outside"), [("os.kill(os.getpid(), 9)", True), ("os.abort()", False)])
+def test_whether_somebody_else_may_have_killed_the_child_is_told(end: str, from_outside: bool) -> None:
+    """A machine that is short of memory kills it too: one such death says nothing of the record."""
+    tried = asyncio.run(examined(READY + RECORD + end))
+    assert (tried.verdict, tried.from_outside) == (TrialVerdict.KILLS, from_outside)
 
 
 @pytest.mark.parametrize("child", ["raise SystemExit(1)", HEAD + "print('no json', flush=True)"])

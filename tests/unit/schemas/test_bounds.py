@@ -281,7 +281,7 @@ def varied(data: st.DataObject) -> bytes:
     return bytes(value) + data.draw(st.binary(max_size=40))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(types=st.lists(TYPES, min_size=1, max_size=3), at=st.integers(0, 14), data=st.data())
 def test_any_schema_is_refused_or_decoded_with_bounded_work(types: list[Any], at: int, data: st.DataObject) -> None:
     schema = own()
@@ -299,7 +299,7 @@ def test_any_schema_is_refused_or_decoded_with_bounded_work(types: list[Any], at
     with_errors(writer, value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(type=TYPES, data=st.binary(max_size=60))
 def test_the_bound_holds_for_every_type_that_passes(type: Any, data: bytes) -> None:
     try:
@@ -315,7 +315,7 @@ def with_errors(writer: acceptance.Writer, value: bytes) -> None:
         binary.reader_of(writer)(value, 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     text=st.text(max_size=80)
     | st.recursive(
@@ -331,7 +331,7 @@ def test_whatever_a_registry_calls_a_schema_nothing_but_undecodable_comes_of_it(
         acceptance.accept(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     data=st.data(),
     name=st.sampled_from(

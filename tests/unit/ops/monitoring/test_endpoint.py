@@ -195,7 +195,7 @@ def test_a_flood_of_requests_is_answered_from_one_rendering() -> None:
     assert counting.renderings == 1
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=st.binary(max_size=400) | st.text(max_size=60).map(lambda text: f"GET {text} HTTP/1.1".encode()))
 def test_whatever_is_asked_the_answer_is_http(endpoint: Endpoint, request: bytes) -> None:
     assert endpoint.answer(request).split(b" ")[1] in (b"200", b"400", b"404", b"405")
