@@ -26,7 +26,7 @@ from ops.chaos.schedule import FaultKind, schedule
 from ops.chaos.values import Fault, Sent
 from ops.chaos.verify import Tolerance, verify
 from ops.chaos.workers import STAGES, Workers
-from ops.system.system import Options, System
+from ops.system.system import FIRST_ANSWER_S, Options, System
 from schemas.events import ImageReference
 from schemas.serde import Serde
 from streams import topics
@@ -77,7 +77,7 @@ def _run(
     started: float,
 ) -> CampaignOutcome:
     settings = system.settings
-    serde = Serde(settings.schema_registry_url)
+    serde = Serde(settings.schema_registry_url, timeout_s=FIRST_ANSWER_S)
     # The registry will be away at times: publishing must not need it.
     serde.warm_up(topics.RECORDS)
     store = ImageStore.from_settings(settings)

@@ -32,6 +32,8 @@ from streams.settings import Settings
 
 #: A worker finishes its current batch within 8 s (streams.runtime.worker); after this many seconds it is stuck.
 WORKER_GRACE_S = 12.0
+#: Seconds that the registry may take for an answer at a start.
+FIRST_ANSWER_S = 20.0
 #: Variables of the environment that describe the system to all its commands; they go into the run file when set.
 DESCRIBING = (
     "VIGIA_PARTITIONS",
@@ -187,7 +189,8 @@ class System:
         applied = topic_admin.apply(admin, settings)
         for difference in applied.differences:
             self._tell(f"{'must be mended' if difference.serious else 'differs'}: {difference}")
-        serde = Serde(settings.schema_registry_url)
+        # A registry that has just started on a busy machine takes its time for the first question.
+        serde = Serde(settings.schema_registry_url, timeout_s=FIRST_ANSWER_S)
         serde.register_all(topics.RECORDS)
         serde.close()
 
