@@ -15,6 +15,9 @@ PYTEST := $(PY) -m pytest
 # Tests that run side by side. Each process of the integration tests has a broker and a registry of its own, and starts
 # systems beside them: up to 3 GB of memory per process.
 JOBS ?= 2
+# Integration tests wait for a quarter of their time: one more process than cores, where there is memory for it.
+SYSTEMS ?= $(if $(filter 2,$(JOBS)),$(shell awk '/^MemAvailable/ { free = $$2 } END { print (free > 12000000 ? 3 : 2) }' \
+	/proc/meminfo 2>/dev/null || echo 2),$(JOBS))
 # Per cent of the statements that the unit tests reach, all packages together: slightly below what was measured.
 COVERED := 74
 AGAIN := --last-failed --last-failed-no-failures none
@@ -37,12 +40,13 @@ up: $(STAMP) ## start everything and keep it running; ctrl-C stops it
 	@$(PY) -m ops up
 
 # Only the unit part is traced: that one is to reach the rules and the state machines, and tracing the rest would cost
-# minutes. Lines of the second part begin with the process: [gw0] or [gw1]. What fails there, beside another test on the
-# same cores, runs once more alone, and must pass then: whole systems have deadlines of seconds. Both failures are printed.
-# Only where every test has run (pytest's 1): a process that crashes ends the run, instead of leaving its files to nobody.
+# minutes; nor is a unit test marked no_cover, which goes the lines of others many times. Lines of the second part begin
+# with the process: [gw0], [gw1]. What fails there, beside another test on the same cores, runs once more alone, and must
+# pass then: whole systems have deadlines of seconds. Both failures are printed. Only where every test has run (pytest's
+# 1): a process that crashes ends the run, instead of leaving its files to nobody.
 test: $(STAMP) ## every test: unit, with a coverage report, then on a real broker, then with processes killed
 	@$(PYTEST) -n $(JOBS) --cov --cov-report=term --cov-fail-under=$(COVERED) tests/unit
-	@$(PYTEST) -n $(JOBS) --max-worker-restart 0 -v tests/integration tests/chaos; code=$$?; \
+	@$(PYTEST) -n $(SYSTEMS) --max-worker-restart 0 -v tests/integration tests/chaos; code=$$?; \
 		test $$code -eq 0 || { test $$code -eq 1 && $(PYTEST) -v $(AGAIN) tests/integration tests/chaos; }
 
 test-unit: $(STAMP) ## the tests that need no service; a minute

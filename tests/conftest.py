@@ -14,7 +14,6 @@ from uuid import uuid4
 import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from hypothesis import is_hypothesis_test
 
 from ops.embedded import EmbeddedError
 from tests.programs import need
@@ -40,9 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         suite = SUITES[place(item.nodeid)[0]]
         if suite != "unit":
             item.add_marker(suite)
-        # A property goes the same lines hundreds of times; traced, each of them costs twice as much.
-        elif is_hypothesis_test(getattr(item, "obj", None)):
-            item.add_marker("no_cover")
     items.sort(key=lambda item: place(item.nodeid))
 
 

@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "extending.md"
 TREE = ("schemas", "streams", "ops", "tests", "docs")
 #: Not changed by the page, and with its models far larger than the rest: linked.
 LINKED = "inference"
-#: Made anew by whoever runs it, or large.
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "node_modules")
+#: Large, or of another path. Compiled modules are copied: Python compiles again only what a section changes.
+_LEFT_OUT = shutil.ignore_patterns("*-pytest-*.pyc", "node_modules")
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: The first line of a new file's block, in the comment of its language.

@@ -137,11 +137,11 @@ def _input(reference: ImageReference) -> Input[CaseEvent, NoState]:
     return Input(raw=raw, event=event, hash="0" * 64, state=NoState())
 
 
-def memory_apart(kinds: Sequence[str]) -> Memory:
-    """A batch of these kinds in turn, in a fresh process, in which nothing else has been."""
+def memory_apart(kinds: Sequence[str], count: int = BATCH) -> Memory:
+    """A batch of `count` pictures, of these kinds in turn, in a fresh process, in which nothing else has been."""
     with tempfile.TemporaryDirectory(prefix="vigia-pictures-") as folder:
-        made = {kind: list(references(Path(folder), kind, -(-BATCH // len(kinds)))) for kind in kinds}
-        batch = [made[kinds[at % len(kinds)]][at // len(kinds)] for at in range(BATCH)]
+        made = {kind: list(references(Path(folder), kind, -(-count // len(kinds)))) for kind in kinds}
+        batch = [made[kinds[at % len(kinds)]][at // len(kinds)] for at in range(count)]
         listed = Path(folder, "batch.json")
         listed.write_text(json.dumps([asdict(reference) for reference in batch]), encoding="utf-8")
         program = [sys.executable, "-m", "ops.bench.pictures", "memory", str(listed)]

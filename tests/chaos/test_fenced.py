@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,6 +38,7 @@ def test_a_worker_fenced_for_good_ends_so_that_another_can_go_on(
         try:
             while b"holding partitions" not in log.read_bytes():
                 assert worker.poll() is None
+                time.sleep(0.05)
             asyncio.run(fence(kafka.bootstrap_servers, range(4)))
             producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "partitioner": "murmur2_random"})
             for _ in range(20):

@@ -13,10 +13,15 @@ from ops.bench.worst_pictures import KINDS
 MOST = 600
 
 
-@pytest.mark.parametrize("kinds", [["PNG RGBA 25 MP"], ["no picture, 48 MiB"], list(KINDS)], ids=str)
-def test_a_batch_of_32_stays_within_600_mib(kinds: Sequence[str]) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "count"),
+    # Of the PNGs, which take a second each, more than were in memory at once when nothing bounded them.
+    [(["PNG RGBA 25 MP"], 12), (["no picture, 48 MiB"], 32), (list(KINDS), 32)],
+    ids=["PNG", "no picture", "all"],
+)
+def test_a_batch_stays_within_600_mib(kinds: Sequence[str], count: int) -> None:
     """At 73f85d3: 4.06 GB (eight of the PNGs), 2.2 GB (eight of the JPEGs), 1.98 GB (one file of 48 MiB, 32 times)."""
-    found = memory_apart(kinds)
-    assert sum(found.became.values()) == 32
+    found = memory_apart(kinds, count)
+    assert sum(found.became.values()) == count
     assert found.became.keys() <= {"judged", "decompression_bomb", "decoder_timeout", "truncated"}
     assert found.most < MOST, found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from importlib.resources import files
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from tests.unit.clinical.strategies import (
     measured,
     worse_class,
 )
+
+pytestmark = pytest.mark.no_cover
 
 POLICY = packaged_policy()
 #: The same file, read a second time.

@@ -423,6 +423,7 @@ def accepted(changes: list[tuple[str, str, str, object]]) -> Policy | None:
         return None
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(
     changes=st.lists(mutations(), min_size=1, max_size=2),

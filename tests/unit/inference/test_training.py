@@ -43,6 +43,7 @@ def test_a_corpus_survives_its_file(tmp_path: Path) -> None:
     assert (again.labels == FOREIGN).sum() == 2
 
 
+@pytest.mark.no_cover
 def test_the_same_seed_gives_the_same_weights() -> None:
     from inference.training.fit import SMALL, fit
 

@@ -75,6 +75,7 @@ def test_a_note_is_there_after_the_next_takeover() -> None:
     assert again.notes[b"starts"] == b"3"
 
 
+@pytest.mark.no_cover
 def test_a_mark_takes_at_most_40_bytes_and_the_bound_holds() -> None:
     marks = Marks()
     for number in range(200_000):
@@ -90,6 +91,7 @@ def test_a_mark_takes_at_most_40_bytes_and_the_bound_holds() -> None:
     assert marks.look(sha256((1).to_bytes(8)).digest()[:16], ONE) is Seen.NEW
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("count", [65_534, 65_535, 65_536, 131_070, 131_071])
 def test_blocks_meet_at_their_edges(count: int) -> None:
     marks = Marks()

@@ -281,6 +281,7 @@ def varied(data: st.DataObject) -> bytes:
     return bytes(value) + data.draw(st.binary(max_size=40))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=600, deadline=None)
 @given(types=st.lists(TYPES, min_size=1, max_size=3), at=st.integers(0, 14), data=st.data())
 def test_any_schema_is_refused_or_decoded_with_bounded_work(types: list[Any], at: int, data: st.DataObject) -> None:
@@ -299,6 +300,7 @@ def test_any_schema_is_refused_or_decoded_with_bounded_work(types: list[Any], at
     with_errors(writer, value)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=300, deadline=None)
 @given(type=TYPES, data=st.binary(max_size=60))
 def test_the_bound_holds_for_every_type_that_passes(type: Any, data: bytes) -> None:
@@ -315,6 +317,7 @@ def with_errors(writer: acceptance.Writer, value: bytes) -> None:
         binary.reader_of(writer)(value, 0)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=600, deadline=None)
 @given(
     text=st.text(max_size=80)
@@ -331,6 +334,7 @@ def test_whatever_a_registry_calls_a_schema_nothing_but_undecodable_comes_of_it(
         acceptance.accept(text)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=600, deadline=None)
 @given(
     data=st.data(),

@@ -21,6 +21,7 @@ from tests.unit.schemas import strategies
 from tests.unit.schemas.samples import CASE_EVENT
 
 
+@pytest.mark.no_cover
 @given(strategies.events(CaseEvent))
 def test_an_events_bytes_tell_its_content_as_the_event_does(event: CaseEvent) -> None:
     schema = fastavro.parse_schema(definitions.plain(json.loads(definitions.text("vigia.v1.CaseEvent"))))
@@ -28,6 +29,7 @@ def test_an_events_bytes_tell_its_content_as_the_event_does(event: CaseEvent) ->
     assert content_hash_of(datum) == content_hash(event)
 
 
+@pytest.mark.no_cover
 @given(strategies.events(PatientContext), strategies.events(PatientContext))
 def test_another_context_is_another_content_and_another_event(one: PatientContext, two: PatientContext) -> None:
     assert (context_digest(one) == context_digest(two)) == (one == two)
