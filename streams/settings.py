@@ -34,6 +34,8 @@ class Settings:
     image_store: str
     #: fsspec URLs below which pictures may be read; anything else is refused.
     image_roots: tuple[str, ...]
+    #: More of them, below which addresses are not made of hashes: a name there goes on to every topic.
+    image_named_roots: tuple[str, ...] = ()
     patient_code_pattern: str = DEFAULT_PATIENT_CODE_PATTERN
     partitions: int = 4
     replication: int = 1
@@ -54,12 +56,12 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Settings from `VIGIA_*` variables. Raises SettingsError naming the variable that is missing or wrong."""
         store = env.get("VIGIA_IMAGE_STORE") or f"file://{data_dir(env) / 'images'}"
-        roots = tuple(root.strip() for root in env.get("VIGIA_IMAGE_ROOTS", "").split(",") if root.strip())
         return cls(
             bootstrap_servers=ServiceAddress.found(_required(env, "VIGIA_BOOTSTRAP_SERVERS"), KAFKA, env),
             schema_registry_url=ServiceAddress.found(_required(env, "VIGIA_SCHEMA_REGISTRY_URL"), REGISTRY, env),
             image_store=store,
-            image_roots=roots or (store,),
+            image_roots=_list(env, "VIGIA_IMAGE_ROOTS") or (store,),
+            image_named_roots=_list(env, "VIGIA_IMAGE_NAMED_ROOTS"),
             patient_code_pattern=env.get("VIGIA_PATIENT_CODE_PATTERN") or DEFAULT_PATIENT_CODE_PATTERN,
             partitions=_positive(env, "VIGIA_PARTITIONS", 4),
             replication=_positive(env, "VIGIA_REPLICATION", 1),
@@ -83,6 +85,10 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set: start the embedded services with `vigia up`, or point it at yours")
     return value
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
 
 
 def _positive(env: Mapping[str, str], name: str, default: int) -> int:

@@ -23,9 +23,9 @@ def references(folder: Path, kind: str, count: int) -> Iterator[ImageReference]:
     data = KINDS[kind]()
     for at in range(count):
         whole = data[: _LONGEST - 4] + at.to_bytes(4, "big")
-        path = folder / f"{sorted(KINDS).index(kind)}-{at}"
-        path.write_bytes(whole)
         digest = hashlib.sha256(whole).hexdigest()
+        path = folder / digest
+        path.write_bytes(whole)
         yield ImageReference(
             uri=f"file://{path}", sha256=digest, size_bytes=len(whole), media_type="application/octet-stream"
         )

@@ -35,25 +35,40 @@ MAX_IMAGE_BYTES = 48 * 1024 * 1024
 # The part of an address below its root. No `..`, no empty or hidden part, no `?versionId=`, no escapes that two readers
 # could read differently; what hospitals' own stores use (dates, UUIDs, key=value folders) passes.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.=+@~-]*"
-_RELATIVE = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
+_NAMED = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
+# What `put` writes, with more or fewer folders: such an address tells of nobody, and it goes on to every topic.
+_HASHED = re.compile(r"(?:[0-9a-f]{2}/){0,4}[0-9a-f]{64}(?:\.[a-z0-9]{1,5})?", re.ASCII)
 
 
 class ImageStore:
     """Pictures below one fsspec URL to write to, and any number of roots to read from."""
 
-    def __init__(self, store_url: str, roots: Sequence[str] = (), *, max_bytes: int = MAX_IMAGE_BYTES) -> None:
+    def __init__(
+        self,
+        store_url: str,
+        roots: Sequence[str] = (),
+        *,
+        named_roots: Sequence[str] = (),
+        max_bytes: int = MAX_IMAGE_BYTES,
+    ) -> None:
         """Open nothing yet; `roots` are fsspec URLs and default to the store itself.
 
-        Raises ValueError for a URL that names no scheme and path or chains file systems (`simplecache::…`).
+        Below them addresses are made of hashes, as those of `put`; below `named_roots`, which are read too, they have
+        names of whoever put them there. Raises ValueError for a URL that names no scheme and path or chains file
+        systems (`simplecache::…`).
         """
         self._max_bytes = max_bytes
         self._store = backend_of(store_url)
-        self._roots = tuple(backend_of(root) for root in roots) or (self._store,)
+        hashed = tuple(backend_of(root) for root in roots) or (self._store,)
+        self._roots = (
+            *((backend_of(root), _NAMED) for root in named_roots),
+            *((root, _HASHED) for root in hashed),
+        )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ImageStore:
-        """The store that `VIGIA_IMAGE_STORE` and `VIGIA_IMAGE_ROOTS` name."""
-        return cls(settings.image_store, settings.image_roots)
+        """The store that `VIGIA_IMAGE_STORE`, `VIGIA_IMAGE_ROOTS` and `VIGIA_IMAGE_NAMED_ROOTS` name."""
+        return cls(settings.image_store, settings.image_roots, named_roots=settings.image_named_roots)
 
     def put(self, data: bytes, *, accept_unreadable: bool = False) -> ImageReference:
         """Store a picture without its metadata; storing it again changes nothing and gives the same reference.
@@ -103,10 +118,14 @@ class ImageStore:
         return located
 
     def _locate(self, uri: str) -> tuple[Backend, str]:
-        for root in self._roots:
+        below = False
+        for root, shape in self._roots:
             relative = root.relative(uri)
-            if relative is not None and _RELATIVE.fullmatch(relative):
+            if relative is not None and shape.fullmatch(relative):
                 return root, relative
+            below = below or relative is not None
+        if below:
+            raise OutsideStoreError("the picture's address is not made of a hash (VIGIA_IMAGE_NAMED_ROOTS)")
         raise OutsideStoreError("the picture's address is not below a configured root (VIGIA_IMAGE_ROOTS)")
 
 

@@ -31,7 +31,7 @@ class Limits:
 
 
 #: Module here → its share of the inputs, in per mille.
-SHARES: Mapping[str, int] = {"records": 200, "batches": 100, "values": 350, "states": 50, "lines": 200, "pictures": 100}
+SHARES: Mapping[str, int] = {"records": 120, "batches": 60, "values": 400, "states": 50, "lines": 300, "pictures": 70}
 LIMITS = Limits()
 
 

@@ -156,7 +156,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up(bucket: str, monkeyp
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         store = ImageStore(f"s3://{bucket}/pictures")
         reference = ImageReference(
-            uri=f"s3://{bucket}/pictures/x.png", sha256="0" * 64, size_bytes=9, media_type="image/png"
+            uri=f"s3://{bucket}/pictures/{'0' * 64}.png", sha256="0" * 64, size_bytes=9, media_type="image/png"
         )
         # What is given up must not be given up after minutes: the client library's own patience is switched off.
         waiter = threading.Timer(4 * (S3_CONNECT_TIMEOUT_S + S3_READ_TIMEOUT_S), released.set)

@@ -52,9 +52,14 @@ class Quarantine:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def ask(self, raw: RawRecord, event: Record | None, problem: InputProblem, lane: Lane) -> Result:
-        """The result that publishes the request; `event` is the decoded one, None where there is none."""
-        grading = self.grading(raw, event, problem, lane)
+    def ask(
+        self, raw: RawRecord, event: Record | None, problem: InputProblem, lane: Lane, *, with_image: bool = True
+    ) -> Result:
+        """The result that publishes the request; `event` is the decoded one, None where there is none.
+
+        `with_image` False leaves out where its picture is.
+        """
+        grading = self.grading(raw, event, problem, lane, with_image=with_image)
         asked = Output(
             topic=topics.GRADINGS,
             event=grading,
@@ -64,12 +69,16 @@ class Quarantine:
         )
         return Result(outputs=(asked,))
 
-    def grading(self, raw: RawRecord, event: Record | None, problem: InputProblem, lane: Lane) -> GradingEvent:
+    def grading(
+        self, raw: RawRecord, event: Record | None, problem: InputProblem, lane: Lane, *, with_image: bool = True
+    ) -> GradingEvent:
         """The request as an event. What the broken record does not tell is taken from where and when it was."""
         now = datetime.now(UTC)
         written_at = plausible_time(raw.timestamp_ms, now)
         of_case = carried_where_known(event, {"lane": lane, "captured_at": written_at, "published_at": written_at})
         of_case.setdefault("case_id", case_id_of(raw))
+        if not with_image:
+            of_case.pop("image", None)
         if problem.reason == "invalid_event":
             # Not believed to be the canary's: people are asked.
             of_case["synthetic"] = False

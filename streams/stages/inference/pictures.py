@@ -21,7 +21,7 @@ from inference.header import MAX_BYTES, Header, read_header
 from schemas.events import ImageReference
 from streams import metrics
 from streams.images.budget import ByteBudget, Reservation
-from streams.images.errors import ImageError, StoreUnavailableError
+from streams.images.errors import ImageError, OutsideStoreError, StoreUnavailableError
 from streams.images.metadata import carries_metadata
 from streams.images.store import ImageStore
 from streams.runtime.records import InputProblem
@@ -69,6 +69,16 @@ class Pictures:
     def longest_s(self) -> float:
         """Seconds that the oldest read or write has been under way; far beyond the deadlines, its thread is lost."""
         return self._lent.longest_s()
+
+    def may_read(self, reference: ImageReference) -> bool:
+        """Whether a picture at that address would be read."""
+        try:
+            self._store.check(reference)
+        except OutsideStoreError:
+            return False
+        except ImageError:
+            return True
+        return True
 
     async def see(self, references: Sequence[ImageReference], deadline: Deadline) -> list[Seen]:
         """The pixels of each reference, or what is wrong with it, by the deadline. What is referred to twice is fetched

@@ -196,7 +196,9 @@ class InferenceStage(StatelessStage[CaseEvent]):
 
     def on_problem(self, raw: RawRecord, event: CaseEvent | None, problem: InputProblem) -> Result:
         """A person looks at what the model could not be shown."""
-        return self._quarantine.ask(raw, event, problem, self.lane)
+        # An address that is never read may be any text.
+        shown = event is not None and self._pictures.may_read(event.image)
+        return self._quarantine.ask(raw, event, problem, self.lane, with_image=shown)
 
 
 def _untimely(record: CaseInput) -> InputProblem | None:

@@ -52,7 +52,8 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> ImageStore:
-    return ImageStore(f"file://{root}")
+    """As lenient as can be: what it refuses, every other refuses too."""
+    return ImageStore(f"file://{root}", named_roots=[f"file://{root}"])
 
 
 @pytest.fixture(params=["folder", "folder with a space", "memory"])
@@ -152,7 +153,7 @@ def test_a_missing_picture_is_told_from_a_missing_store(any_store: ImageStore, t
         any_store.fetch(gone)
     nowhere = ImageStore(f"file://{tmp_path}/not-mounted")
     with pytest.raises(StoreUnavailableError):
-        nowhere.fetch(reference_to(tmp_path / "not-mounted" / "00" / "x.jpg"))
+        nowhere.fetch(reference_to(tmp_path / "not-mounted" / "00" / ("0" * 64)))
 
 
 def test_an_unwritable_store_is_unavailable(tmp_path: Path) -> None:
@@ -236,6 +237,38 @@ def test_a_folder_or_a_file_as_folder_is_no_picture(store: ImageStore, root: Pat
     for uri in (f"file://{root}/ab", f"file://{root}/file/x.jpg"):
         with pytest.raises(OutsideStoreError):
             store.fetch(reference_to(root / "ab", uri=uri))
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        "patient=Juana-12345678-9.jpg",
+        f"juana/{'0' * 64}.jpg",
+        f"12345678/{'0' * 64}",
+        f"{'0' * 64}-juana.jpg",
+        "0" * 63,
+    ],
+)
+def test_an_address_that_is_not_made_of_a_hash_is_read_only_below_a_root_that_is_named(
+    root: Path, relative: str
+) -> None:
+    path = root / relative
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(picture())
+    with pytest.raises(OutsideStoreError, match="not made of a hash") as caught:
+        ImageStore(f"file://{root}").fetch(reference_to(path))
+    assert "uana" not in str(caught.value)
+    named = ImageStore(f"file://{root.parent}/other", named_roots=[f"file://{root}"])
+    assert named.fetch(reference_to(path)) == picture()
+    assert named.fetch(named.put(picture()))
+
+
+def test_folders_and_ending_of_an_address_do_not_matter(root: Path) -> None:
+    store, digest = ImageStore(f"file://{root}"), "ab" * 32
+    for relative in (digest, f"ab/{digest}", f"ab/cd/{digest}.jpeg"):
+        (root / relative).parent.mkdir(parents=True, exist_ok=True)
+        (root / relative).write_bytes(picture())
+        assert store.fetch(reference_to(root / relative))
 
 
 def test_several_roots_may_be_read_while_one_is_written(tmp_path: Path) -> None:

@@ -86,8 +86,9 @@ def test_a_picture_that_was_published_with_metadata_is_counted(store: CountingSt
     exif[ExifTags.Base.Artist] = "Rosa"
     data = encoded(large(300), "JPEG", exif=exif)
     clean = store.put(data)
-    (tmp_path / "past-the-client.jpg").write_bytes(data)
-    uri, digest = f"file://{tmp_path}/past-the-client.jpg", hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
+    (tmp_path / digest).write_bytes(data)
+    uri = f"file://{tmp_path}/{digest}"
     before = metrics.UNSTRIPPED.labels("test")._value.get()
     for reference in (clean, dataclasses.replace(clean, uri=uri, sha256=digest, size_bytes=len(data))):
         assert isinstance(see(store, [reference])[0], Decoded)

@@ -22,7 +22,7 @@ from schemas.envelope.raw import RawRecord
 from schemas.events import CaseEvent, GradingEvent, ImageReference, Lane, ModelStatus, PatientContext
 from streams import topics
 from streams.images.store import ImageStore
-from streams.runtime.records import Input, Result
+from streams.runtime.records import Input, InputProblem, Result
 from streams.runtime.stage import NoState
 from streams.serving.judge import Judge
 from streams.stages.grading.quarantine import Quarantine
@@ -128,7 +128,7 @@ def test_a_picture_that_cannot_be_fetched_spoils_no_other(tmp_path: Path) -> Non
     bench = Bench(tmp_path)
     good = bench.case(judged(), 1)
     missing = case_input(
-        ImageReference(uri=f"file://{tmp_path}/none", sha256="0" * 64, size_bytes=1, media_type="image/png")
+        ImageReference(uri=f"file://{tmp_path}/{'0' * 64}", sha256="0" * 64, size_bytes=1, media_type="image/png")
     )
     results = bench.process([missing, good])
     assert results[0].problem is not None
@@ -217,3 +217,24 @@ def test_a_case_of_an_impossible_time_goes_to_people(
     assert results[0].problem is not None
     assert results[0].problem.reason == "time_impossible"
     assert results[1].problem is None
+
+
+@pytest.mark.parametrize("uri", ["file://{folder}/patient=Juana.jpg", "s3://pacs/Juana/1.jpg"])
+def test_an_address_that_is_never_read_goes_on_to_nobody(tmp_path: Path, uri: str) -> None:
+    bench = Bench(tmp_path)
+    bad, good = (
+        case_input(bench.store.put(cv2.imencode(".png", np.zeros((64, 64, 3)))[1].tobytes())),
+        bench.case(judged(), 1),
+    )
+    bad = replace(bad, event=replace(bad.event, image=replace(bad.event.image, uri=uri.format(folder=tmp_path))))
+    (result, _) = bench.process([bad, good])
+    assert result.problem is not None
+    assert result.problem.reason == "outside_store"
+    asked = bench.stage.on_problem(bad.raw, bad.event, result.problem).outputs[0].event
+    assert isinstance(asked, GradingEvent)
+    assert (asked.case_id, asked.image) == (bad.event.case_id, None)
+    # Whatever else is wrong with it.
+    late = bench.stage.on_problem(bad.raw, bad.event, InputProblem(reason="time_impossible", detail="late"))
+    assert late.outputs[0].event.image is None  # type: ignore[attr-defined]
+    kept = bench.stage.on_problem(good.raw, good.event, InputProblem(reason="truncated", detail="short"))
+    assert kept.outputs[0].event.image == good.event.image  # type: ignore[attr-defined]
