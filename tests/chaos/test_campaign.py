@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from ops.chaos.campaign import run
 from ops.chaos.outcome import CampaignPlan
 
 SEED = 20_261_124
 
 
-@pytest.mark.timeout(280)
 def test_nothing_is_lost_doubled_wrong_or_unaudited_whatever_is_damaged(
     record_property: Callable[[str, object], None],
 ) -> None:

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
 from streams import topics
 from tests.integration.clocked import clocked_system, emergency, is_escalation
 from tests.services import RegistryService
@@ -22,7 +20,6 @@ LEVELS = 6
 EVERY_S = 3
 
 
-@pytest.mark.timeout(150)
 def test_each_level_appears_once_while_workers_are_killed(
     registry: RegistryService, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

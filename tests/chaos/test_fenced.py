@@ -45,6 +45,6 @@ def test_a_worker_fenced_for_good_ends_so_that_another_can_go_on(
                 event = case(uuid4(), uuid4())
                 producer.produce(IN, serde.encode(event, IN), key=str(event.case_id).encode())
             assert producer.flush(30) == 0
-            assert worker.wait(60) != 0
+            assert worker.wait(120) != 0
         finally:
             worker.kill()

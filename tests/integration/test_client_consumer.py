@@ -20,7 +20,7 @@ from streams.settings import Settings
 from tests.integration.client_events import escalation, publish_bytes, publish_escalations, settings_for
 from tests.services import KafkaService, RegistryService
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def exporter(bootstrap_servers: str, target: Path, *more: str) -> Iterator[Calla
         yield lambda: scrape(url)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
 
 
 def scrape(url: str) -> Samples:

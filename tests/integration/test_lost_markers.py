@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from aiokafka.client import CoordinationType
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
@@ -49,7 +48,6 @@ async def coordinator(bootstrap_servers: str) -> int:
         await client.close()
 
 
-@pytest.mark.timeout(300)
 def test_the_pinned_broker_keeps_what_it_committed_on_a_partition_without_a_leader(tmp_path: Path) -> None:
     with EmbeddedKafka(tmp_path / "kafka", brokers=3) as kafka:
         servers = kafka.bootstrap_servers

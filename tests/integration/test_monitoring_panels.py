@@ -36,7 +36,7 @@ MAY_BE_EMPTY = (
 )
 #: Alerts of what this test does not run or of a crowded machine.
 MAY_ALARM = {"VigiaEmergencySlow", "VigiaDeadLetters", "VigiaDeadlineMissed"}
-WITHIN_S = 150.0
+WITHIN_S = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def canary(pipeline: System) -> Iterator[None]:
     )
     yield
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     # Stopped before it served, it has written none.
     target.unlink(missing_ok=True)
 

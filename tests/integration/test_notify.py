@@ -168,7 +168,7 @@ def test_a_silent_target_delays_no_emergency_and_a_second_notifier_sends_nothing
             audited(clock, each.case_id, "notified:emergency:0")
         # And a stop ends soon, with all that was owed written down.
         first.send_signal(signal.SIGTERM)
-        assert first.wait(30) == 0, notifiers.log()
+        assert first.wait(90) == 0, notifiers.log()
         last = clock.grade(of_type(EscalationType.EMERGENCY))
         audited(clock, last.case_id, "notified:emergency:0")
         clock.watcher.settle()

@@ -33,7 +33,7 @@ from tests.integration.refusing_stage import LARGE, TAKES
 from tests.services import KafkaService, RegistryService
 
 PARTITIONS = 4
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def create(kafka: KafkaService, name: str, config: dict[str, str] | None = None, partitions: int = PARTITIONS) -> None:
@@ -174,7 +174,7 @@ class Bench:
                 yield process
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(90)
 
     def outputs(self, count: int) -> list[AuditEntry]:
         """What the stage published, once there are `count`."""

@@ -27,7 +27,7 @@ MOMENTS = (0.0, 0.03, 0.3, 0.9, 1.8)
 #: A program that uses less than a tenth of the processor for this long waits for something.
 IDLE_S = 1.0
 #: Generous: only the exit code is judged.
-ENDED_WITHIN_S = 60.0
+ENDED_WITHIN_S = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

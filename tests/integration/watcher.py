@@ -17,7 +17,7 @@ from streams.broker.headers import headers_of
 from streams.settings import Settings
 
 #: Longest wait for something that must come. A worker that is killed is missed after 6 s and replaced in about 8.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: How long nothing more must come before a test believes that nothing will.
 SILENCE_S = 1.5
 

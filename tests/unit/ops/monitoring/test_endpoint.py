@@ -22,7 +22,7 @@ from ops.monitoring.endpoint import MOST_CONNECTIONS, MOST_REQUEST_BYTES, Endpoi
 
 ROOT = Path(__file__).parents[4]
 #: How long a condition may take on a busy machine.
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture
