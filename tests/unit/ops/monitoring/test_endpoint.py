@@ -195,7 +195,7 @@ def test_a_flood_of_requests_is_answered_from_one_rendering() -> None:
     assert counting.renderings == 1
 
 
-@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=st.binary(max_size=400) | st.text(max_size=60).map(lambda text: f"GET {text} HTTP/1.1".encode()))
 def test_whatever_is_asked_the_answer_is_http(endpoint: Endpoint, request: bytes) -> None:
     assert endpoint.answer(request).split(b" ")[1] in (b"200", b"400", b"404", b"405")
@@ -207,8 +207,8 @@ def test_a_port_that_is_taken_is_said_in_one_line(endpoint: Endpoint) -> None:
 
 
 def test_no_process_serves_with_a_thread_per_connection() -> None:
-    """The brothers: every port of ours is an Endpoint."""
-    for file in [*(ROOT / "ops").rglob("*.py"), *(ROOT / "streams").rglob("*.py")]:
+    """The brothers: every port of ours is an Endpoint, but for the one at which a campaign stands in for a registry."""
+    for file in {*(ROOT / "ops").rglob("*.py"), *(ROOT / "streams").rglob("*.py")} - {ROOT / "ops/chaos/front.py"}:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
         assert not names & {"start_http_server", "start_wsgi_server", "ThreadingHTTPServer", "HTTPServer"}, file
