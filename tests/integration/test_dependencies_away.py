@@ -14,12 +14,14 @@ import pytest
 
 from inference import versions as models
 from ops.embedded.ports import free_ports
+from ops.system.programs import WORKERS
 from ops.system.system import Options, System
 from schemas.envelope.dead_letter import PREFIX
 from schemas.events import EscalationType, Lane, ModelStatus
 from streams import topics
 from tests.integration.cases import Publisher
 from tests.integration.watcher import Watcher
+from tests.services import RegistryService
 
 CASES = 40
 
@@ -28,7 +30,7 @@ CASES = 40
 def system(tmp_path: Path) -> Iterator[System]:
     """A system with a broker and a registry of its own, which a test may stop."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
-    with System(Options(run_dir=tmp_path / "run"), lambda line: None, env=own) as running:
+    with System(Options(run_dir=tmp_path / "run", programs=WORKERS), lambda line: None, env=own) as running:
         yield running
 
 
@@ -83,7 +85,7 @@ def test_a_registry_that_is_away_stops_no_known_event_and_an_unknown_one_reaches
 
 
 @pytest.fixture
-def crippled(tmp_path: Path) -> Iterator[System]:
+def crippled(registry: RegistryService, tmp_path: Path) -> Iterator[System]:
     """A system whose model was tampered with, and one of whose image stores does not answer."""
     directory = tmp_path / "models"
     shutil.copytree(models.PACKAGED, directory)
@@ -97,6 +99,7 @@ def crippled(tmp_path: Path) -> Iterator[System]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
     env = {
         **own,
+        "VIGIA_SCHEMA_REGISTRY_URL": registry.url,
         "VIGIA_MODEL_DIR": str(directory),
         "VIGIA_IMAGE_STORE": f"file://{images}",
         "VIGIA_IMAGE_ROOTS": f"file://{images},s3://pictures/lpp",
@@ -104,7 +107,7 @@ def crippled(tmp_path: Path) -> Iterator[System]:
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
     }
-    with System(Options(run_dir=tmp_path / "run"), lambda line: None, env=env) as running:
+    with System(Options(run_dir=tmp_path / "run", programs=WORKERS), lambda line: None, env=env) as running:
         yield running
 
 

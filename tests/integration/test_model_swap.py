@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from inference import versions as registry
+from inference import versions
+from ops.system.programs import WORKERS
 from ops.system.system import Options, System
 from schemas.events import CaseEvent, Lane, ModelAction, PipelineStage
 from streams import topics
@@ -20,6 +21,7 @@ from streams.serving.orders import order
 from streams.serving.rollout import is_canary
 from tests.integration.cases import Publisher, jpeg
 from tests.integration.watcher import Watcher
+from tests.services import RegistryService
 from tests.unit.serving.test_rollout import variant
 
 SHARE = 0.2
@@ -28,15 +30,17 @@ SHARE = 0.2
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     models = tmp_path / "models"
-    shutil.copytree(registry.PACKAGED, models)
+    shutil.copytree(versions.PACKAGED, models)
     return models
 
 
 @pytest.fixture
-def system(tmp_path: Path, directory: Path) -> Iterator[System]:
+def system(registry: RegistryService, tmp_path: Path, directory: Path) -> Iterator[System]:
+    """A broker with the one worker whose models change."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
-    env = {**own, "VIGIA_MODEL_DIR": str(directory)}
-    with System(Options(run_dir=tmp_path / "run"), lambda line: None, env=env) as running:
+    env = {**own, "VIGIA_SCHEMA_REGISTRY_URL": registry.url, "VIGIA_MODEL_DIR": str(directory)}
+    programs = tuple(program for program in WORKERS if program.name == "inference-routine")
+    with System(Options(run_dir=tmp_path / "run", programs=programs), lambda line: None, env=env) as running:
         yield running
 
 
@@ -70,7 +74,7 @@ def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(
     system: System, directory: Path, record_property: Callable[[str, object], None]
 ) -> None:
     settings = system.settings
-    old = registry.active(directory)
+    old = versions.active(directory)
     new = variant(directory, "next")
     with Watcher(settings) as watcher:
         with Load(Publisher.of(settings)) as load:
@@ -106,9 +110,9 @@ def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(
             for seen in watcher.until(lambda seen: seen.topic == topics.INFERENCES, len(cases), what="inferences")
         ]
         assert Counter(event.source_event_id for event in inferences) == dict.fromkeys(cases, 1)
-        versions = Counter(event.model_version for event in inferences)
-        assert set(versions) == {old, new}
-        record_property("cases by version", dict(versions))
+        judged = Counter(event.model_version for event in inferences)
+        assert set(judged) == {old, new}
+        record_property("cases by version", dict(judged))
         shadowed = [event for event in inferences if event.shadow is not None]
         assert shadowed
         record_property("judged in the shadow", len(shadowed))

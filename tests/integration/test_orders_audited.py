@@ -23,6 +23,7 @@ from tests.integration.cases import Publisher
 from tests.integration.clocked import CHANNELS
 from tests.integration.watcher import Seen, Watcher
 from tests.programs import VIGIA
+from tests.services import RegistryService
 from tests.unit.serving.test_rollout import variant
 from tests.unit.stages.notification.test_notify import webhook
 
@@ -35,11 +36,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def system(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(registry: RegistryService, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
     programs = tuple(program for program in WORKERS if program.name != "inference-emergency")
     options = Options(run_dir=tmp_path_factory.mktemp("run"), programs=programs)
-    with System(options, lambda line: None, env={**own, "VIGIA_MODEL_DIR": str(models)}) as running:
+    env = {**own, "VIGIA_SCHEMA_REGISTRY_URL": registry.url, "VIGIA_MODEL_DIR": str(models)}
+    with System(options, lambda line: None, env=env) as running:
         yield running
 
 

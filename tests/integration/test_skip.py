@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.system.programs import WORKERS
 from ops.system.system import Options, System
 from schemas.envelope.partitioner import partition_of_case
 from schemas.events import CaseEvent, GradingKind, Lane
@@ -22,6 +23,7 @@ from tests.integration.cases import Publisher
 from tests.integration.conftest import PARTITIONS
 from tests.integration.watcher import Watcher
 from tests.programs import VIGIA
+from tests.services import RegistryService
 
 WORKER = "inference-routine"
 GROUP = f"vigia-{WORKER}"
@@ -30,13 +32,13 @@ PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system of its own: its audit is verified as a whole, and its workers are killed."""
+def system(registry: RegistryService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A broker and workers of its own: its audit is verified as a whole, and its workers are killed."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
     if cache := os.environ.get("VIGIA_CACHE_DIR"):
         env["VIGIA_CACHE_DIR"] = cache
-    options = Options(run_dir=tmp_path_factory.mktemp("skip"))
-    with System(options, lambda _: None, env={**env, "VIGIA_PARTITIONS": str(PARTITIONS)}) as running:
+    env |= {"VIGIA_PARTITIONS": str(PARTITIONS), "VIGIA_SCHEMA_REGISTRY_URL": registry.url}
+    with System(Options(run_dir=tmp_path_factory.mktemp("skip"), programs=WORKERS), lambda _: None, env=env) as running:
         yield running
 
 
@@ -66,7 +68,6 @@ def case_on(publisher: Publisher, partition: int) -> CaseEvent:
             return case
 
 
-@pytest.mark.timeout(600)
 def test_a_record_is_skipped_by_hand_and_everything_else_goes_on(system: System) -> None:
     publisher = Publisher.of(system.settings)
     servers = system.settings.bootstrap_servers
