@@ -51,7 +51,7 @@ def run(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vigia-chaos-", ignore_cleanup_errors=True) as folder:
         run_dir = plan.keep or Path(folder)
-        options = Options(run_dir=run_dir / "run", brokers=plan.brokers, programs=())
+        options = Options(run_dir=run_dir / "run", brokers=plan.brokers, kafka=plan.kafka, programs=())
         # Without this user's settings: a campaign must break only what it has started itself.
         env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
         env |= {"XDG_DATA_HOME": str(run_dir), "VIGIA_HEAT_MAPS": "off"}

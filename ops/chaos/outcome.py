@@ -20,6 +20,8 @@ class CampaignPlan:
     cases: int = 2_000
     rate: float = 20.0
     brokers: int = 3
+    #: Kafka release; None: the one that is shipped.
+    kafka: str | None = None
     workers: int = 2
     late_after_s: float = 60.0
     #: Publishing ends after this long, even when fewer cases were published.

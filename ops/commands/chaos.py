@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ops.chaos.campaign import run
 from ops.chaos.outcome import CampaignOutcome, CampaignPlan
+from ops.embedded import KAFKA_VERSIONS
 from ops.system import stopping
 from ops.terminal.console import plain_console
 
@@ -26,6 +27,7 @@ LINE_EVERY_S = 10.0
 @click.option("--cases", default=2_000, show_default=True, help="Number of cases.")
 @click.option("--rate", default=20.0, show_default=True, help="Cases per second.")
 @click.option("--brokers", type=click.Choice(["1", "3"]), default="3", show_default=True, help="Brokers.")
+@click.option("--kafka", type=click.Choice(KAFKA_VERSIONS), help="Another Kafka release than the one that is shipped.")
 @click.option("--workers", type=click.IntRange(1, 3), default=2, show_default=True, help="Workers per stage at first.")
 @click.option("--late-after", default=60.0, show_default=True, help="Seconds after which an escalation is late.")
 @click.option("--duration", default=3_600.0, show_default=True, help="Seconds after which publishing ends anyway.")
@@ -37,6 +39,7 @@ def command(
     cases: int,
     rate: float,
     brokers: str,
+    kafka: str | None,
     workers: int,
     late_after: float,
     duration: float,
@@ -54,6 +57,7 @@ def command(
         cases=cases,
         rate=rate,
         brokers=int(brokers),
+        kafka=kafka,
         workers=workers,
         late_after_s=late_after,
         duration_s=duration,

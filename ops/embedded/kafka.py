@@ -76,10 +76,11 @@ class EmbeddedKafka:
         grace_s: float = 10.0,
         settings: Mapping[str, str] | Callable[[Mapping[str, str]], Mapping[str, str]] | None = None,
         java_properties: Mapping[str, str] | None = None,
+        version: str | None = None,
     ) -> None:
         """`settings` are broker properties that take the place of ours; or what makes them of ours, ports included.
 
-        `java_properties` are further system properties of the broker's Java.
+        `java_properties` are further system properties of the broker's Java; `version` is one of `KAFKA_VERSIONS`.
         """
         if brokers not in (1, 3):
             raise ValueError(f"a cluster has 1 or 3 brokers, not {brokers}: two cannot outvote one")
@@ -88,6 +89,7 @@ class EmbeddedKafka:
         self._grace_s = grace_s
         self._settings = settings if callable(settings) else lambda _: settings or {}
         self._java_properties = dict(java_properties or {})
+        self._version = version
         self.brokers: tuple[Broker, ...] = ()
         self._prepared: tuple[JavaProgram, tuple[str, ...]] | None = None
 
@@ -105,8 +107,10 @@ class EmbeddedKafka:
     def prepare(self) -> None:
         """Do what only the first use on a machine needs: download, and train the AOT cache. Raises EmbeddedError."""
         if self._prepared is None:
-            program = kafka_program()
-            self._prepared = (program, program.aot_options(_train))
+            program = kafka_program(self._version)
+            # Another version serves a measurement: an AOT cache of its own would cost more than it saves.
+            options = program.aot_options(_train) if self._version is None else ()
+            self._prepared = (program, options)
 
     def start(self) -> Self:
         """Prepare, start, and return when every broker serves. Raises EmbeddedError; then nothing runs."""
@@ -195,9 +199,9 @@ class EmbeddedKafka:
             wait_until_ready(self.brokers[0].process, complete)
 
 
-def kafka_program() -> JavaProgram:
-    """Kafka in the cache, downloaded if need be. Raises FetchError."""
-    pinned = load_program("kafka", "Apache Kafka")
+def kafka_program(version: str | None = None) -> JavaProgram:
+    """Kafka in the cache, downloaded if need be; the release that we ship, or another. Raises FetchError."""
+    pinned = load_program("kafka", "Apache Kafka", version)
     # Sorted: an AOT cache is valid for exactly one class path.
     jars = sorted(str(path) for path in fetch(pinned).glob("*.jar"))
     return JavaProgram(

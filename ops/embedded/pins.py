@@ -79,7 +79,25 @@ def parse_pins(text: str) -> tuple[PinnedFile, ...]:
     return tuple(pins)
 
 
-def load_program(name: str, title: str) -> PinnedProgram:
-    """The program whose pins are in `<name>.pins.txt`; its version is that of the first file."""
-    pins = parse_pins(files("ops.embedded").joinpath(f"{name}.pins.txt").read_text())
+def pinned_versions(name: str) -> tuple[str, ...]:
+    """Releases whose pins are here, the oldest first: the program's own, and those in `<name>-<version>.pins.txt`."""
+    named = [file.name for file in files("ops.embedded").iterdir()]
+    others = [file.removeprefix(f"{name}-").removesuffix(".pins.txt") for file in named if file.startswith(f"{name}-")]
+    found = {load_program(name, name).version, *others}
+    return tuple(sorted(found, key=lambda version: tuple(map(int, version.split(".")))))
+
+
+def load_program(name: str, title: str, version: str | None = None) -> PinnedProgram:
+    """The program whose pins are in `<name>.pins.txt`, or one of its other `pinned_versions`."""
+    pins = _pins(name)
+    if version not in (None, pins[0].version):
+        pins = _pins(f"{name}-{version}")
     return PinnedProgram(name=name, title=title, version=pins[0].version, files=pins)
+
+
+def _pins(file: str) -> tuple[PinnedFile, ...]:
+    return parse_pins(files("ops.embedded").joinpath(f"{file}.pins.txt").read_text())
+
+
+#: Releases of Kafka that can be started: the one that we ship, and others, to see how the pipeline fares on them.
+KAFKA_VERSIONS = pinned_versions("kafka")

@@ -23,6 +23,8 @@ CLASS_PATHS: Mapping[str, Sequence[str]] = {
     # Without the log4j binding Kafka logs nothing at all.
     "kafka": ("org.apache.kafka:kafka_2.13:4.2.2", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
 }
+#: Other releases of Kafka that `vigia chaos --kafka` can start: one of each line since 4.0.
+OTHER_KAFKAS = ("4.0.1", "4.1.2", "4.3.1", "4.4.0")
 #: Programs that come as one archive: (group, artifact, version, classifier, packaging).
 ARCHIVES: Mapping[str, tuple[str, str, str, str, str]] = {
     "registry": ("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz"),
@@ -39,6 +41,9 @@ def main() -> None:
         context = maven_context(Path(scratch))
         for name, roots in CLASS_PATHS.items():
             _write(here / f"{name}.pins.txt", _class_path(context, roots))
+        for version in OTHER_KAFKAS:
+            roots = (f"org.apache.kafka:kafka_2.13:{version}", *CLASS_PATHS["kafka"][1:])
+            _write(here / f"kafka-{version}.pins.txt", _class_path(context, roots))
         for name, (group, artifact, version, classifier, packaging) in ARCHIVES.items():
             archive = context.project(group, artifact).at_version(version).artifact(classifier, packaging)
             _write(here / f"{name}.pins.txt", [archive])

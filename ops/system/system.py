@@ -55,6 +55,8 @@ class Options:
     run_dir: Path
     brokers: int = 1
     workers: int = 1
+    #: Another Kafka release than the one that is shipped: one of `ops.embedded.KAFKA_VERSIONS`.
+    kafka: str | None = None
     programs: Sequence[Program] = PROGRAMS
 
 
@@ -153,7 +155,7 @@ class System:
         starts: list[Callable[[], object]] = []
         self._env = without_others(self._env)
         if not self._env.get("VIGIA_BOOTSTRAP_SERVERS"):
-            self.kafka = EmbeddedKafka(self.run_dir / "kafka", self.options.brokers)
+            self.kafka = EmbeddedKafka(self.run_dir / "kafka", self.options.brokers, version=self.options.kafka)
             self.kafka.prepare()
             stack.callback(self.kafka.stop)
             starts.append(self.kafka.start)

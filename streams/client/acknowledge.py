@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -39,8 +40,31 @@ class UnknownEscalationError(ClientError):
     """No escalation with this id stands on the topics."""
 
 
+class AmbiguousEscalationError(ClientError):
+    """Escalations of several cases bear this id; an answer to the wrong one would silence another patient's."""
+
+
 class NoVerdictError(ClientError):
     """The answer is stored, but the escalation stage has not said yet what became of it."""
+
+
+def newest(escalation_id: UUID, published: Iterable[EscalationEvent]) -> EscalationEvent:
+    """The highest level of the one escalation among these, all of that id.
+
+    Raises UnknownEscalationError for none, AmbiguousEscalationError where a feeder used one event id for several cases.
+    """
+    found: EscalationEvent | None = None
+    for event in published:
+        if found is not None and event.case_id != found.case_id:
+            raise AmbiguousEscalationError(
+                f"escalation {escalation_id} is one of case {found.case_id} and one of case {event.case_id}: "
+                "answer yours by its case (`vigia ack --case`)"
+            )
+        if found is None or event.level >= found.level:
+            found = event
+    if found is None:
+        raise UnknownEscalationError(f"no escalation {escalation_id} stands on the topics: see `vigia reviews`")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +116,14 @@ class Acknowledger:
     def find(self, escalation_id: UUID) -> EscalationEvent:
         """The escalation as it was last published. Reads the escalation topics whole, so it is not for hot paths.
 
-        Raises UnknownEscalationError, BrokerUnavailableError, TopicMissingError, RegistryUnavailableError.
+        Raises UnknownEscalationError, AmbiguousEscalationError, BrokerUnavailableError, TopicMissingError,
+        RegistryUnavailableError.
         """
+        return newest(escalation_id, self._published(escalation_id))
+
+    def _published(self, escalation_id: UUID) -> Iterator[EscalationEvent]:
         # Avro writes a UUID as its text: what does not hold it need not be decoded.
         needle = str(escalation_id).encode()
-        newest: EscalationEvent | None = None
         for message in read_log(self._settings, topics.ESCALATIONS.values()):
             value = message.value()
             if value is None or needle not in value:
@@ -106,15 +133,8 @@ class Acknowledger:
             except (UndecodableError, InvalidEventError):
                 # Not one of the pipeline's: anybody can put the id into bytes.
                 continue
-            if (
-                isinstance(event, EscalationEvent)
-                and event.escalation_id == escalation_id
-                and (newest is None or event.level >= newest.level)
-            ):
-                newest = event
-        if newest is None:
-            raise UnknownEscalationError(f"no escalation {escalation_id} stands on the topics: see `vigia reviews`")
-        return newest
+            if isinstance(event, EscalationEvent) and event.escalation_id == escalation_id:
+                yield event
 
     def answer(
         self,

@@ -93,6 +93,23 @@ def test_a_used_event_id_is_a_dead_letter_and_a_corrected_context_a_revision(pip
     assert verify(pipeline, others.case_id).records[topics.GRADINGS] == 1, "people are asked about it"
 
 
+def test_an_event_id_used_for_a_case_on_another_partition_is_judged_and_named(pipeline: AuditedPipeline) -> None:
+    case = case_event()
+    place = partition_of(str(case.case_id).encode(), PARTITIONS)
+    ids = (uuid4() for _ in range(1_000))
+    elsewhere = next(each for each in ids if partition_of(str(each).encode(), PARTITIONS) != place)
+    other = replace(case_event(case_id=elsewhere), event_id=case.event_id)
+    for event in (case, other):
+        pipeline.publish(topics.CASES_ROUTINE, event)
+    pipeline.run()
+    report = verify(pipeline)
+    assert (report.repeated, report.quarantined) == (0, 0)
+    for each in (case, other):
+        # No stage can know of it: what it remembers lies with the partition.
+        assert verify(pipeline, each.case_id).records[topics.GRADINGS] == 1, "no patient is dropped for another's id"
+    assert (Kind.REUSED, topics.CASES_ROUTINE) in found(report)
+
+
 def test_bad_input_and_duplicates_leave_a_clean_chain(pipeline: AuditedPipeline) -> None:
     case = case_event()
     for _ in range(2):
