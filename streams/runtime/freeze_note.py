@@ -11,6 +11,7 @@ import sys
 
 from streams.broker.clients import producer
 from streams.runtime import freezes
+from streams.runtime.state import NOTE
 
 #: Seconds the broker may take for some small records.
 TIMEOUT_S = 30.0
@@ -25,7 +26,7 @@ def write(bootstrap_servers: str, state_topic: str, in_hand: bytes) -> bool:
         return False
     writing = producer(bootstrap_servers)
     for partition, spans in by_partition.items():
-        writing.produce(state_topic, freezes.to_json(spans), freezes.STATE_KEY, partition)
+        writing.produce(state_topic, freezes.to_json(spans), NOTE + freezes.NAME, partition)
     return not writing.flush(TIMEOUT_S)
 
 

@@ -9,12 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from streams.runtime.state import NOTE
-
 #: Name of the note in the state topic, per partition.
 NAME = b"froze"
-#: Key of its record on the state topic.
-STATE_KEY = NOTE + NAME
 
 #: topic → first and last offset in hand, for one partition.
 Spans = Mapping[str, tuple[int, int]]
