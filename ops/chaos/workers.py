@@ -93,7 +93,7 @@ class Workers:
         killed = 0
         for pid in filter(None, map(self.pid, self.names())):
             with suppress(psutil.Error):
-                for child in psutil.Process(pid).children():
+                for child in psutil.Process(pid).children(recursive=True):
                     if DECODER in " ".join(child.cmdline()):
                         child.kill()
                         killed += 1
