@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -27,6 +28,9 @@ REFUSED_S = 10.0
 #: An id that was not answered is not asked for again so soon: each question may take seconds, and a batch has one
 #: deadline for all its records. Shorter than an emergency's patience (5 s), so that it asks more than once.
 UNANSWERED_S = 1.0
+#: Ids that are refused within `REFUSED_S`; then no other is asked for until that has passed. Each question takes
+#: milliseconds while a batch waits: two thousand records of an id each held up the emergency behind them for minutes.
+MOST_REFUSED = 8
 #: Foreign bytes can name any of 2³² ids, and anybody may register schemas: what is kept of them is bounded.
 KEPT = 1_000
 #: A schema takes up to some 200 kB of memory. All topics with all their versions are well below this.
@@ -61,11 +65,19 @@ class Writers:
         #: Why a pair may not be read, and until when that stands.
         self._refused: dict[Key, tuple[str, float]] = {}
         self._unanswered: dict[int, float] = {}
+        #: When the latest ids were refused.
+        self._refusals: deque[float] = deque(maxlen=MOST_REFUSED)
 
     def knows(self, topic: str, schema_id: int) -> bool:
         """Whether `writer` answers without asking the registry, and so without blocking."""
         key = (topic, schema_id)
-        return key in self._readable or self._refusal(key) is not None or schema_id >= CARRIED_FROM
+        return (
+            key in self._readable
+            or self._refusal(key) is not None
+            or schema_id >= CARRIED_FROM
+            # And will be so when it is decoded, a moment later.
+            or self._flooded(UNANSWERED_S)
+        )
 
     def writer(self, topic: str, schema_id: int) -> Writer:
         """The schema that records with this id on this topic were written with.
@@ -79,9 +91,13 @@ class Writers:
         refusal = self._refusal(key)
         if refusal is not None:
             raise UndecodableError(refusal)
+        if schema_id < CARRIED_FROM and self._flooded():
+            raise UndecodableError(f"schema id {schema_id} was not asked for: too many before it were refused")
         try:
             writer = self._find(topic, schema_id)
         except UndecodableError as error:
+            if schema_id < CARRIED_FROM:
+                self._refusals.append(self._clock())
             until = self._clock() + REFUSED_S if isinstance(error, _MayChangeError) else math.inf
             _keep(self._refused, key, (str(error), until))
             raise UndecodableError(str(error)) from None
@@ -120,6 +136,11 @@ class Writers:
         except RegistryUnavailableError:
             _keep(self._unanswered, schema_id, self._clock())
             raise
+
+    def _flooded(self, in_s: float = 0.0) -> bool:
+        """Whether so many ids were refused that no other is asked for, now and for so many seconds."""
+        refusals = self._refusals
+        return len(refusals) == MOST_REFUSED and self._clock() + in_s - refusals[0] < REFUSED_S
 
     def _refusal(self, key: Key) -> str | None:
         refused = self._refused.get(key)

@@ -8,7 +8,7 @@ import pytest
 
 from schemas import acceptance, definitions
 from schemas.errors import RegistryUnavailableError, UndecodableError
-from schemas.writers import KEPT, REFUSED_S, UNANSWERED_S, WRITERS_KEPT, Writers
+from schemas.writers import KEPT, MOST_REFUSED, REFUSED_S, UNANSWERED_S, WRITERS_KEPT, Writers
 
 TOPIC, SUBJECT = "vigia.cases.routine", "vigia.cases.routine-value"
 OWN, NEWER, FOREIGN, AWAY = 1, 2, 3, 4
@@ -114,10 +114,44 @@ def test_ids_of_carried_schemas_need_no_registry(said: Said, writers: Writers) -
 
 def test_a_flood_of_ids_and_of_schemas_does_not_fill_the_memory(said: Said, writers: Writers) -> None:
     for schema_id in range(1_000_000, 1_000_000 + 2 * KEPT):
+        # Slowly enough that each is asked for.
+        said.now += REFUSED_S / MOST_REFUSED
         with pytest.raises(UndecodableError):
             writers.writer(TOPIC, schema_id)
+    said.now += REFUSED_S
     for number in range(WRITERS_KEPT + 50):
         said.schemas[10_000 + number] = said.schemas[OWN]
         writers.writer(TOPIC, 10_000 + number)
     assert len(writers._refused) <= KEPT
     assert max(len(writers._accepted), len(writers._readable)) <= WRITERS_KEPT
+
+
+def test_a_flood_of_ids_is_no_flood_of_questions(said: Said, writers: Writers) -> None:
+    """2,000 records of an id each took a question each, and the emergency behind them waited for minutes."""
+    for schema_id in range(500_000, 502_000):
+        with pytest.raises(UndecodableError):
+            writers.writer(TOPIC, schema_id)
+    assert len(said.asked) == MOST_REFUSED
+    assert writers.knows(TOPIC, 600_000), "nothing is asked, so the event loop may do it"
+    said.now += REFUSED_S
+    assert not writers.knows(TOPIC, NEWER)
+    assert writers.writer(TOPIC, NEWER).name == "vigia.v1.CaseEvent"
+
+
+def test_what_is_known_is_read_amid_a_flood(said: Said, writers: Writers) -> None:
+    writers.writer(TOPIC, NEWER)
+    for schema_id in range(500_000, 500_000 + MOST_REFUSED):
+        with pytest.raises(UndecodableError):
+            writers.writer(TOPIC, schema_id)
+    assert writers.writer(TOPIC, NEWER).name == "vigia.v1.CaseEvent"
+    assert writers.writer(TOPIC, acceptance.carried_id("vigia.v1.CaseEvent")).same
+    with pytest.raises(UndecodableError, match="too many before it"):
+        writers.writer(TOPIC, OWN)
+
+
+def test_a_registry_that_is_away_refuses_nothing(said: Said, writers: Writers) -> None:
+    for _ in range(2 * MOST_REFUSED):
+        with pytest.raises(RegistryUnavailableError):
+            writers.writer(TOPIC, AWAY)
+        said.now += UNANSWERED_S / 10
+    assert writers.writer(TOPIC, NEWER).name == "vigia.v1.CaseEvent"
