@@ -79,6 +79,11 @@ LAID_ASIDE = Counter(
 HELD_BACK = Gauge(
     "vigia_held_back_partitions", "Partitions whose records are tried one by one, in a process of their own.", ["stage"]
 )
+ENDED = Counter(
+    "vigia_foreign_transactions_ended_total",
+    "Transactions that were left open among a stage's inputs by a producer of others, and were aborted.",
+    ["stage"],
+)
 TIMED_OUT = Counter(
     "vigia_work_timed_out_total", "Pieces of work that took longer than the lane's promise allows.", ["stage", "phase"]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -26,10 +25,9 @@ def command(
     if context.invoked_subcommand is not None:
         return
     chosen = {name: attack for name, attack in ATTACKS.items() if not only or name in only}
-    line = [vigia] if vigia else [sys.executable, "-P", "-m", "ops"]
     outcomes = []
     echo_block(f"| {' | '.join(table.HEAD)} |\n|{'---|' * len(table.HEAD)}")
-    for outcome in run(chosen, line, lambda said: echo(said, err=True), patience):
+    for outcome in run(chosen, vigia, lambda said: echo(said, err=True), patience):
         outcomes.append(outcome)
         echo(table.of_one(outcome))
         if json_file is not None:

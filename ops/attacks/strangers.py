@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
+
+from confluent_kafka import KafkaException
 
 from ops.attacks.attack import Attack, Attacks, Strike
 from ops.attacks.field import TOPIC, Field
 from ops.attacks.records import JUNK
 from ops.attacks.schemas_of_others import zigzag
+from ops.attacks.witness import ESCALATIONS
 from schemas.events import AcknowledgementAction, AcknowledgementEvent, ImageReference, TickEvent
 from streams import topics
 from streams.pipeline import STAGES
@@ -19,22 +23,28 @@ from streams.pipeline import STAGES
 _TRANSACTION_MS = 15 * 60_000
 
 
-def _left_open(topic: str) -> Strike:
-    """A transaction with one record, that nobody ends: whoever reads what is committed reads no further."""
+def _left_open(*names: str, count: int = 1) -> Strike:
+    """A transaction with a record on each topic, that nobody ends: whoever reads what is committed reads no further."""
 
     def strike(field: Field) -> None:
-        producer = field.producer(transactional_id=f"stranger-{uuid4()}", transaction_timeout_ms=_TRANSACTION_MS)
-        producer.init_transactions(30)
-        producer.begin_transaction()
-        producer.produce(topic, JUNK, key=str(field.neighbour()).encode(), partition=field.partition)
-        producer.flush(30)
-        field.notes["producer"] = producer
+        field.notes["producers"] = []
+        for _ in range(count):
+            producer = field.producer(transactional_id=f"stranger-{uuid4()}", transaction_timeout_ms=_TRANSACTION_MS)
+            producer.init_transactions(30)
+            producer.begin_transaction()
+            for name in names:
+                producer.produce(name, JUNK, key=str(field.neighbour()).encode(), partition=field.partition)
+            producer.flush(30)
+            field.notes["producers"].append(producer)
 
     return strike
 
 
 def _ended(field: Field) -> str:
-    field.notes["producer"].abort_transaction(30)
+    for producer in field.notes["producers"]:
+        # Where the system has ended it, there is nothing left to abort.
+        with suppress(KafkaException):
+            producer.abort_transaction(30)
     return ""
 
 
@@ -59,6 +69,10 @@ def _state(field: Field) -> None:
         if stage.name in name or "emergency" in name:
             os.kill(pid, signal.SIGTERM)
             field.witness.until(lambda pid=pid: pid not in field.target.workers(), 30.0)  # type: ignore[misc]
+    # How long a start takes is no matter of these.
+    first = field.case()
+    field.send_case(first)
+    field.witness.until(lambda: bool(field.witness.of(first.case_id, *ESCALATIONS)), 90.0)
 
 
 def _storm_of_one(field: Field) -> None:
@@ -124,6 +138,8 @@ STRANGERS: Attacks = {
     "a transaction left open among the cases": Attack("own", _left_open(TOPIC), _ended),
     "a transaction left open among the inferences": Attack("own", _left_open(topics.INFERENCES), _ended),
     "a transaction left open among the gradings": Attack("own", _left_open(topics.GRADINGS), _ended),
+    "a transaction left open among the escalations": Attack("own", _left_open(*sorted(ESCALATIONS)), _ended),
+    "20 transactions left open, one begun after the other": Attack("own", _left_open(TOPIC, count=20), _ended),
     "6,000 aborted records in front": Attack("own", _aborted),
     "junk among a stage's states, and a restart": Attack("own", _state),
     "10,000 copies of one emergency": Attack("own", _storm_of_one),

@@ -33,14 +33,22 @@ def of_two(before: Path, after: Path) -> str:
     """Both versions' outcomes as one Markdown table. Raises OSError, ValueError."""
     old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (before, after))
     lines = [
-        _line(("attack", "review", *(f"{name}, {when}" for when in ("before", "after") for name in HEAD[2:6]), "then")),
+        _line(
+            (
+                "attack",
+                "review",
+                *(f"{name}, {when}" for when in ("before", "after") for name in HEAD[2:6]),
+                "what else",
+            )
+        ),
         _line(["---"] * 11),
     ]
     for name, one in new.items():
         earlier = old.get(name)
         was = ("not run",) * 4 if earlier is None else _cells(earlier)
-        told = "" if earlier is None else "; ".join(each for each in earlier["defects"] if _tells(each))
-        lines.append(_line((name, one["origin"], *was, *_cells(one), told)))
+        told = [f"before: {each}" for each in (() if earlier is None else earlier["defects"]) if _tells(each)]
+        told += [f"after: {each}" for each in one["defects"]]
+        lines.append(_line((name, one["origin"], *was, *_cells(one), "; ".join(told))))
     return "\n".join(lines) + "\n"
 
 

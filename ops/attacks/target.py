@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,10 @@ class TargetError(RuntimeError):
 class Target:
     """`vigia up` with a folder, topics and workers of its own; `replace` starts a fresh one in its place."""
 
-    def __init__(self, vigia: Sequence[str], folder: Path) -> None:
-        """`vigia` is the command line of the version to attack."""
-        self._vigia, self._folder = list(vigia), folder
+    def __init__(self, folder: Path, vigia: str | None = None) -> None:
+        """`vigia` is the program of the version to attack; this version unless given."""
+        self._folder, self._foreign = folder, vigia is not None
+        self._vigia = [sys.executable, "-P", "-m", "ops"] if vigia is None else [vigia]
         self._up: subprocess.Popen[bytes] | None = None
         self._told: Path = folder / "up.log"
         self.run_dir = folder
@@ -82,7 +83,9 @@ class Target:
             self.peak = None
         if self._up is None:
             return
-        children = [process.pid for process in psutil.Process(self._up.pid).children(recursive=True)]
+        children: list[psutil.Process] = []
+        with suppress(psutil.Error):
+            children = psutil.Process(self._up.pid).children(recursive=True)
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             self._up.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
@@ -90,7 +93,7 @@ class Target:
                 break
         self._up = None
         # Its guards end what it left behind.
-        psutil.wait_procs([psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], timeout=STOPS_WITHIN_S)
+        psutil.wait_procs(children, timeout=STOPS_WITHIN_S)
 
     def told(self) -> str:
         """What `vigia up` has printed."""
@@ -103,7 +106,10 @@ class Target:
     def workers(self) -> dict[int, str]:
         """Process → name, of all that `vigia up` runs but broker and registry."""
         found = {}
-        for process in [] if self._up is None else psutil.Process(self._up.pid).children(recursive=True):
+        children: list[psutil.Process] = []
+        with suppress(psutil.Error):
+            children = [] if self._up is None else psutil.Process(self._up.pid).children(recursive=True)
+        for process in children:
             with suppress(psutil.Error):
                 line = process.cmdline()
                 # The guards carry the same command line behind their own.
@@ -148,4 +154,7 @@ class Target:
     def _environment(self) -> dict[str, str]:
         # Nothing of this user's own system: only what was started here may be attacked.
         env = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
+        if self._foreign:
+            # Its own code, not that of this program.
+            env.pop("PYTHONPATH", None)
         return {**env, "XDG_DATA_HOME": str(self._folder)}

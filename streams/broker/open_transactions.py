@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition, errors
 from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.broker.clients import protocol_client
-from streams.broker.protocol import DescribeProducers, DescribeTransactions
+from streams.broker.protocol import DescribeProducers, DescribeTransactions, ListTransactions
 from streams.broker.read import Place
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ OFFSETS_TOPIC = "__consumer_offsets"
 #: A takeover often comes just after a broker's death, when leaders and coordinators are still being found.
 PATIENCE_S = 30.0
 RETRY_PAUSE_S = 0.1
+#: Kafka's name of a transaction that is open.
+ONGOING = "Ongoing"
+#: Until when a transaction of an id that is ended here would last, if it began one again with what it gets.
+_TIMEOUT_MS = 20_000
 #: aiokafka has no name for it.
 _TRANSACTIONAL_ID_NOT_FOUND = 105
 
@@ -77,7 +82,11 @@ class OpenTransactions:
 
         The topics must have been asked for with `places`.
         """
-        left, found = set(places), dict[Place, set[int]]()
+        return {place: set(begun) for place, begun in (await self.begun(places)).items()}
+
+    async def begun(self, places: Iterable[Place]) -> dict[Place, dict[int, int]]:
+        """As `open`, with the offset at which each producer's transaction begins on the partition."""
+        left, found = set(places), dict[Place, dict[int, int]]()
         deadline = time.monotonic() + PATIENCE_S
         while left:
             failed: errors.KafkaError = errors.LeaderNotAvailableError()
@@ -104,20 +113,46 @@ class OpenTransactions:
                 led[leader].append((topic, partition))
         return led
 
-    async def _open_on(self, node: int, places: Iterable[Place]) -> dict[Place, set[int]]:
+    async def named(self, producer_ids: Iterable[int]) -> dict[int, str]:
+        """The transactional id of each of these producers, of those that a coordinator has with a transaction open."""
+        asked, found = list(producer_ids), dict[int, str]()
+        for broker in self._client.cluster.brokers():
+            answer = await self._client.send(broker.nodeId, ListTransactions(asked))
+            found.update({producer: name for name, producer, state, _ in answer.transaction_states if state == ONGOING})
+        return found
+
+    async def end(self, transactional_id: str) -> None:
+        """Abort what is open under an id, and shut out the producer that has left it open."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                node = await self._client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+                answer = await self._client.send(node, InitProducerIdRequest(transactional_id, _TIMEOUT_MS))
+                if answer.error_code == errors.NoError.errno:
+                    return
+                raise errors.for_code(answer.error_code)
+            except errors.TransactionalIdAuthorizationFailed:
+                raise
+            except errors.KafkaError as error:
+                # While the markers of the abort are written, the id is "concurrent".
+                await _again(error, deadline)
+
+    async def _open_on(self, node: int, places: Iterable[Place]) -> dict[Place, dict[int, int]]:
         asked: defaultdict[str, list[int]] = defaultdict(list)
         for topic, partition in places:
             asked[topic].append(partition)
         answer = await self._client.send(node, DescribeProducers(asked))
-        answered: dict[Place, set[int]] = {}
+        answered: dict[Place, dict[int, int]] = {}
         for topic, partitions, _ in answer.topics:
             for partition, code, _, producers, _ in partitions:
                 error = errors.for_code(code)
                 if error is errors.TopicAuthorizationFailedError:
                     logger.warning("not allowed to look for open transactions on %s (READ is missing)", topic)
-                    answered[topic, partition] = set()
+                    answered[topic, partition] = {}
                 elif error is errors.NoError:
-                    answered[topic, partition] = {producer[0] for producer in producers if producer[5] >= 0}
+                    answered[topic, partition] = {
+                        producer[0]: producer[5] for producer in producers if producer[5] >= 0
+                    }
         return answered
 
 

@@ -121,6 +121,49 @@ class DescribeProducers(Request[_DescribeProducersV0]):  # type: ignore[misc]
         return request_struct_class([(topic, numbers, {}) for topic, numbers in self._partitions.items()], {})
 
 
+class _ListTransactionsResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 66, 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("unknown_state_filters", CompactArray(CompactString("utf-8"))),
+        (
+            "transaction_states",
+            CompactArray(
+                ("transactional_id", CompactString("utf-8")),
+                ("producer_id", Int64),
+                ("transaction_state", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _ListTransactionsV0(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY, API_VERSION = 66, 0
+    RESPONSE_TYPE = _ListTransactionsResponse
+    SCHEMA = Schema(
+        ("state_filters", CompactArray(CompactString("utf-8"))),
+        ("producer_id_filters", CompactArray(Int64)),
+        ("tags", TaggedFields),
+    )
+
+
+class ListTransactions(Request[_ListTransactionsV0]):  # type: ignore[misc]
+    """The transactional ids of these producers that a broker coordinates."""
+
+    API_KEY = 66
+
+    def __init__(self, producer_ids: list[int]) -> None:
+        self._ids = producer_ids
+
+    def build(self, request_struct_class: type[_ListTransactionsV0]) -> _ListTransactionsV0:
+        """The request as one version of the protocol has it."""
+        return request_struct_class([], self._ids, {})
+
+
 class _ApiVersionsResponse(Response):  # type: ignore[misc]
     API_KEY, API_VERSION = 18, 3
     SCHEMA = Schema(

@@ -34,6 +34,7 @@ from streams.runtime.quarantine import ValueStore
 from streams.runtime.stage import AnyStage
 from streams.runtime.stamps import Stamps
 from streams.runtime.state import PartitionState, restore_partitions
+from streams.runtime.strangers import Ends, Strangers
 from streams.runtime.transactions import Transactions
 from streams.runtime.transport import Transport
 from streams.topics import MAX_DEAD_LETTER_BYTES
@@ -85,6 +86,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.lookout = Lookout(note_command(bootstrap_servers, stage.state_topic))
         self.pulse = Pulse(self, stall_s)
         self.breaker = Breaker(self, trial)
+        self.strangers = Strangers(self)
         self.stage_loop = StageLoop(
             stage,
             codec,
@@ -172,6 +174,10 @@ class StageApp(faust.App):  # type: ignore[misc]
         # Not `self.consumer`: asking for it makes it.
         consumer = self._consumer
         return ({}, False) if consumer is None else consumer.unread()
+
+    def ends(self) -> dict[Any, Ends]:
+        """Where its partitions end; see `Consumer.ends`."""
+        return {} if self._consumer is None else self._consumer.ends()
 
     async def _work(self, stream: Any) -> None:
         batches: AsyncIterator[list[Any]] = stream.take_events(self.stage.max_batch, within=self.stage.within_s)

@@ -18,6 +18,7 @@ from mode import Service
 
 from streams.runtime import coordinator, fetching
 from streams.runtime.assignor import CopartitionedAssignor
+from streams.runtime.strangers import Ends
 from streams.runtime.transactions import Transactions
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,20 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             if state is not None and state.has_valid_position and tp not in self.app.breaker.held
         }
         return positions, any((states[tp].lso or 0) > position for tp, position in positions.items())
+
+    def ends(self) -> dict[TP, Ends]:
+        """Where each of its partitions ends, decided and written, as the last fetch told."""
+        client = self._thread._consumer
+        subscription = None if client is None else client._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None or not assignment.active:
+            return {}
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps}
+        return {
+            tp: Ends(state.lso, state.highwater)
+            for tp, state in states.items()
+            if state is not None and state.lso is not None and state.highwater is not None
+        }
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to the committed offsets; where the state topic knows of later ones, to those; else to the beginning.

@@ -96,6 +96,7 @@ async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaita
     if not await _broker_ready(app, stop):
         return
     lateness = asyncio.ensure_future(watch_lateness(app.stage.name))
+    strangers = asyncio.ensure_future(app.strangers.watching())
     await app.stage.start()
     try:
         app.finalize()
@@ -110,6 +111,7 @@ async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaita
             await asyncio.wait_for(app.stop(), STOP_WITHIN_S)
     finally:
         lateness.cancel()
+        strangers.cancel()
         await app.stage.stop()
     if crashed:
         why = crash_in_words(reason) or type(reason).__name__

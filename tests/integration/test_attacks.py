@@ -24,6 +24,8 @@ CHOSEN = (
     "a map of 200,000 entries without a byte",
     "cases of the years 1 and 9999",
     "pipes, circles and devices in place of pictures",
+    "a transaction left open among the cases",
+    "a transaction left open among the escalations",
 )
 
 
@@ -31,7 +33,7 @@ class Standing(Target):
     """The session's pipeline, which is neither started nor replaced."""
 
     def __init__(self, system: System, folder: Path) -> None:
-        super().__init__([], folder)
+        super().__init__(folder)
         self._system = system
         self.run_dir = system.run_dir
         self.peak = Peak(self.workers)

@@ -56,9 +56,8 @@ def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:
     before.write_text(as_json([outcome(waited_s=None, unanswered=2, peak_mib=1_150.0, killed=True)]))
     after.write_text(as_json([outcome(), outcome(name="new")]))
     rows = of_two(before, after).splitlines()[2:]
-    assert rows[0] == (
-        "| 3 MB | 7 A1 | never | 0 of 2 | 0 | 1150 | 0.2 | 2 of 2 | 0 | 210 | the system did not serve any more |"
-    )
+    said = "before: the system did not serve any more"
+    assert rows[0] == f"| 3 MB | 7 A1 | never | 0 of 2 | 0 | 1150 | 0.2 | 2 of 2 | 0 | 210 | {said} |"
     assert rows[1].startswith("| new | 7 A1 | not run | not run | not run | not run | 0.2 |")
 
 
