@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "bench": ("ops.commands.bench:command", "Throughput beside the bare model loop, latency of emergencies"),
     "topics": ("ops.commands.topics:topics_group", "Create the topics and register their schemas, or check both"),
+    "access": ("ops.commands.access:access", "Rights on the brokers: planned, written, checked, shown"),
     "schemas": ("ops.commands.schemas:schemas_group", "The contract: check, list, register, release, describe"),
 }
 

@@ -42,6 +42,7 @@ TOGETHER = {
         "integration/test_monitoring_panels.py",
         "integration/test_audit_pipeline.py",
         "integration/test_bad_input.py",
+        "integration/test_poison.py",
     ),
     # The group and the topics of the counting stage, which are the same for all on a broker that was given.
     "counting": ("chaos/test_runtime_kills.py", "chaos/test_fenced.py", "chaos/test_slow_takeover.py"),
@@ -68,8 +69,13 @@ class FileScheduling(LoadScopeScheduling):
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        file = _file(nodeid)
-        return _GROUP_OF.get(file, file)
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """The group of a test's file, else the file itself: what one process runs without anything between."""
+    file = _file(nodeid)
+    return _GROUP_OF.get(file, file)
 
 
 def _file(nodeid: str) -> str:

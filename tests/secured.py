@@ -5,22 +5,18 @@ A listener in plaintext on loopback is left for the test itself, which makes use
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
     AdminClient,
-    ResourcePatternType,
-    ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
 
 from ops.embedded import EmbeddedKafka
+from ops.embedded.admin import SILENT
 from ops.embedded.ports import free_ports
 from tests.authority import Authority
 from tests.provider import Provider
@@ -48,34 +44,17 @@ class SecuredKafka:
 
     def __enter__(self) -> SecuredKafka:
         self.kafka.start()
-        self.admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
+        self.admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers}, logger=SILENT)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kafka.stop()
 
-    def user(self, name: str, password: str) -> None:
-        """Make the user, or give it another password."""
+    def users(self, passwords: Mapping[str, str]) -> None:
+        """Make these users, or give them other passwords."""
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
-        change = UserScramCredentialUpsertion(name, info, password.encode())
-        for future in self.admin.alter_user_scram_credentials([change]).values():
-            future.result(30)
-
-    def allow(self, principal: str, allowed: Iterable[tuple[ResourceType, str, AclOperation]]) -> None:
-        """Allow a user operations on resources; a name that ends in * is a prefix."""
-        bindings = [
-            AclBinding(
-                kind,
-                name.removesuffix("*") or "*",
-                ResourcePatternType.PREFIXED if len(name) > 1 and name.endswith("*") else ResourcePatternType.LITERAL,
-                f"User:{principal}",
-                "*",
-                operation,
-                AclPermissionType.ALLOW,
-            )
-            for kind, name, operation in allowed
-        ]
-        for future in self.admin.create_acls(bindings).values():
+        changes = [UserScramCredentialUpsertion(name, info, said.encode()) for name, said in passwords.items()]
+        for future in self.admin.alter_user_scram_credentials(changes).values():
             future.result(30)
 
     def _settings(self, ours: Mapping[str, str]) -> dict[str, str]:

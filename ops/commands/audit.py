@@ -15,6 +15,7 @@ from ops.system.context import load_settings
 from ops.terminal.console import plain_console
 from ops.terminal.plain import echo, echo_json
 from ops.views.audit import print_remains, print_report, print_trail, textfile, topic_prefix, trail_json, when
+from schemas.envelope.pointer import Pointer
 from schemas.errors import ContractError
 from schemas.registry import Registry
 from schemas.serde import Serde
@@ -23,6 +24,10 @@ from streams.audit.erasure import EraseError, erase, remains
 from streams.audit.parts import NoRoomError
 from streams.audit.trail import CaseReader
 from streams.broker.read import UnreadableError
+from streams.dead_letters.originals import kept_of
+from streams.dead_letters.read import DeadLetters
+from streams.images.errors import OutsideStoreError, StoreUnavailableError
+from streams.images.records import RecordStore
 from streams.settings import SettingsError
 
 ERR = plain_console(stderr=True)
@@ -115,7 +120,8 @@ def erase_case(case_id: UUID, yes: bool, ground: str, prefix: str) -> None:
     """Delete every audit entry of CASE, and write that this was done.
 
     Event topics lose single records only by age, and pictures may belong to several cases: what is left of the case is
-    listed, with where and until when. `vigia audit verify` counts it as erased, not as broken.
+    listed, with where and until when. `vigia audit verify` counts it as erased, not as broken. Values that no dead
+    letter could hold are deleted from the record store.
     """
     with _one_line_errors():
         settings = load_settings()
@@ -123,6 +129,10 @@ def erase_case(case_id: UUID, yes: bool, ground: str, prefix: str) -> None:
         reader = CaseReader(settings.bootstrap_servers, serde, prefix=prefix)
         entries = len(reader.trail(case_id).entries)
         events = reader.events(case_id)
+        letters = DeadLetters(settings.bootstrap_servers, prefix=prefix).letters()
+        kept, shared = kept_of(letters, case_id)
+        # Before the entries: once these are gone, nobody is reminded to come again.
+        there = _delete_kept(RecordStore.from_settings(settings), kept, really=yes)
         if entries == 0:
             echo(f"the audit has nothing (more) on case {case_id}")
         elif yes:
@@ -130,16 +140,33 @@ def erase_case(case_id: UUID, yes: bool, ground: str, prefix: str) -> None:
             echo(f"erased {deleted} audit entries of case {case_id}")
         else:
             echo(f"would erase {entries} audit entries of case {case_id}; to do it: --yes")
+    if shared:
+        echo(f"remains: {shared} values in the record store, which other cases have too")
     print_remains(settings.image_store, remains(events), events)
-    if entries and not yes:
+    if (entries or there) and not yes:
         raise click.exceptions.Exit(1)
+
+
+def _delete_kept(store: RecordStore, kept: list[Pointer], *, really: bool) -> int:
+    """Delete these from the record store, or say that it would be done; how many of them are there."""
+    there = elsewhere = 0
+    for pointer in kept:
+        try:
+            there += (store.remove if really else store.holds)(pointer.stored or "", pointer.sha256 or "")
+        except OutsideStoreError:
+            elsewhere += 1
+    if there:
+        echo(f"{'deleted' if really else 'would delete'} {there} of its values from the record store")
+    if elsewhere:
+        echo(f"remains: {elsewhere} values in another store than VIGIA_IMAGE_STORE; their dead letters name it")
+    return there
 
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (SettingsError, UnreadableError, NoRoomError, ContractError, EraseError) as error:
+    except (SettingsError, UnreadableError, NoRoomError, ContractError, EraseError, StoreUnavailableError) as error:
         raise CannotTell(str(error)) from None
 
 

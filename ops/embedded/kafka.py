@@ -177,7 +177,7 @@ class EmbeddedKafka:
             ours = broker_properties(node, nodes, folder / "data")
             config.write_text(render({**ours, **self._settings(ours)}))
             if not (folder / "data" / "meta.properties").exists():
-                _format(program, properties, cluster_id, config)
+                _format(program, options, properties, cluster_id, config)
             process = ChildProcess(
                 "Kafka" if self._count == 1 else f"Kafka broker {node.node_id}",
                 program.command(
@@ -232,10 +232,14 @@ def _cluster_id(run_dir: Path) -> str:
     return path.read_text()
 
 
-def _format(program: JavaProgram, properties: Mapping[str, str], cluster_id: str, config: Path) -> None:
+def _format(
+    program: JavaProgram, options: Sequence[str], properties: Mapping[str, str], cluster_id: str, config: Path
+) -> None:
     # Joined by `=`: one id in 64 begins with a dash, and would be taken for an option.
     arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config))
-    line = program.command(arguments, properties=properties)
+    # With the broker's cache; in training there is none yet, and what is trained is the broker.
+    cached = [option for option in options if option.startswith("-XX:AOTCache=")]
+    line = program.command(arguments, properties=properties, options=cached)
     log = config.with_name("format.log")
     with log.open("wb") as output:
         code = subprocess.run(

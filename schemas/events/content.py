@@ -22,7 +22,7 @@ def content_hash_of(datum: Mapping[str, Any]) -> bytes:
     """As `content_hash`, of an event's plain Avro content."""
     image = datum.get("image")
     told = {name: datum.get(name) for name in ("case_id", "captured_at", "patient_token", "context")}
-    told["image"] = image.get("sha256") if isinstance(image, Mapping) else None
+    told["image"] = image.get("sha256") if isinstance(image, dict) else None
     told["synthetic"] = datum.get("synthetic") or None
     return hashlib.sha256(_canonical(told)).digest()
 
@@ -39,12 +39,13 @@ def _canonical(value: Any) -> bytes:
 
 def _known(value: Any) -> Any:
     """Without what is unknown, so that a newer version's field that nobody has filled in changes nothing."""
-    match value:
-        case (str(), Mapping() as branch):
+    if isinstance(value, dict):
+        return {
+            name: item if isinstance(item, str) else _known(item) for name, item in value.items() if item is not None
+        }
+    if isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
             # A record within a union, as it is written.
-            return _known(branch)
-        case Mapping():
-            return {name: _known(item) for name, item in value.items() if item is not None}
-        case list() | tuple():
-            return [_known(item) for item in value]
+            return _known(value[1])
+        return [_known(item) for item in value]
     return value

@@ -16,7 +16,7 @@ from aiokafka.conn import create_conn
 from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.access import tls
-from schemas.access.address import host_of
+from schemas.access.address import host_of, variables_of
 from schemas.access.errors import AccessError, TokenError
 from streams.broker.errors import NotAdmittedError
 from streams.broker.security import Mode, Security, for_aiokafka, security_of
@@ -27,12 +27,13 @@ WITHIN_S = 5.0
 PLAINTEXT_WITHIN_S = 1.0
 
 _lock = threading.Lock()
-_asked: set[str] = set()
+_asked: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
 
 
 def ask_once(bootstrap_servers: str) -> None:
     """`ask`, the first time that this process is to reach these brokers. Raises NotAdmittedError, AccessError."""
-    key = f"{bootstrap_servers} {security_of(bootstrap_servers)!r}"
+    security_of(bootstrap_servers)
+    key = (str(bootstrap_servers), tuple(sorted(variables_of(bootstrap_servers).items())))
     with _lock:
         if key in _asked:
             return

@@ -37,6 +37,8 @@ QUIET.setLevel(logging.CRITICAL)
 RECONNECT_WITHIN_MS = 1_000
 #: librdkafka wants a name even of a consumer that never joins; no group of this name ever exists.
 OBSERVER = "vigia-observer"
+#: The same for subscribers that keep no position (`vigia consume`).
+LOOKING = "vigia-looking"
 
 
 def admin_client(bootstrap_servers: str) -> AdminClient:

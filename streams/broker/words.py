@@ -55,5 +55,7 @@ def no_such_topic(name: str, found: Any) -> ClientError:
     """
     error = getattr(found, "error", None)
     if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return NotAllowedError(f"not allowed: topic {name} (READ, WRITE or DESCRIBE is missing); {_RIGHTS}")
+        return NotAllowedError(
+            f"not allowed: topic {name} (READ, WRITE or DESCRIBE is missing, or the topic); {_RIGHTS}"
+        )
     return TopicMissingError(f"topic {name} does not exist: run `vigia topics apply`")

@@ -24,7 +24,7 @@ from confluent_kafka import (
 from schemas.errors import InvalidEventError, RegistryUnavailableError, UndecodableError
 from schemas.events import Event
 from schemas.serde import Serde
-from streams.broker.clients import PROMISED, group_member
+from streams.broker.clients import LOOKING, PROMISED, group_member
 from streams.broker.errors import BrokerUnavailableError, TopicMissingError
 from streams.broker.received import ReceivedEvent, received_event
 from streams.broker.skipping import Skipper
@@ -88,7 +88,7 @@ class EventConsumer:
         self._consumer = group_member(
             settings.bootstrap_servers,
             # librdkafka wants a name even where no group is joined.
-            group_id or "vigia-looking",
+            group_id or LOOKING,
             {
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,

@@ -124,9 +124,14 @@ def _combine(policy: Policy, seen: Sequence[_Seen]) -> Decision:
     """Joins what the matching rules add: the worst severity, the shortest deadlines, the union of everything else."""
     # A mucosal lesion is not staged: a rule that speaks of its class acts, but says nothing.
     staged = [one for one in seen if policy.mucosal_factor not in one.factors]
-    matched = [rule for rule in policy.rules if any(_matches(rule.when, one) for one in seen)]
+    matched = _matching(policy.rules, seen)
     matched = _count_contraindications(matched)
-    spoken = [rule for rule in matched if not rule.staging or any(_matches(rule.when, one) for one in staged)]
+    unsaid = (
+        set()
+        if len(staged) == len(seen)
+        else {r.id for r in matched if r.staging} - {r.id for r in _matching(matched, staged)}
+    )
+    spoken = [rule for rule in matched if rule.id not in unsaid]
     said = frozenset(rule.id for rule in spoken)
     severity = max((r.then.severity for r in matched if r.then.severity), key=policy.severity_rank.__getitem__)
     asked = {kind: [r for r in matched if kind in r.then.escalate] for kind in policy.escalations}
@@ -160,12 +165,23 @@ def _combine(policy: Policy, seen: Sequence[_Seen]) -> Decision:
     )
 
 
+def _matching(rules: Iterable[Rule], seen: Sequence[_Seen]) -> list[Rule]:
+    """The rules of which the condition holds for some lesion."""
+    matching = []
+    for rule in rules:
+        for one in seen:
+            if _matches(rule.when, one):
+                matching.append(rule)
+                break
+    return matching
+
+
 def _matches(when: Condition, one: _Seen) -> bool:
     """Whether every part of the condition holds for this lesion; counting contraindications comes later."""
     lesion = one.lesion
     if when.classes and when.classes.isdisjoint(lesion.classes):
         return False
-    if when.on_confidence:
+    if when.confidence_from is not None or when.confidence_below is not None:
         certainty = lesion.certainty
         if certainty is None or not (when.confidence_from or 0.0) <= certainty < (when.confidence_below or 2.0):
             return False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
+from uuid import UUID
 
+from schemas.envelope.pointer import Pointer
 from schemas.envelope.raw import RawRecord
 from schemas.errors import OneLineError
 from streams.broker.headers import headers_of
@@ -21,6 +24,23 @@ class Store(Protocol):
 
     def get(self, address: str, size: int, sha256: str) -> bytes:
         """The bytes of that hash; raises where they cannot be had."""
+
+
+def kept_of(letters: Iterable[DeadLetter], case_id: UUID) -> tuple[list[Pointer], int]:
+    """What the record store keeps of this case and of no other, by hash; and how many it keeps of others too.
+
+    The same bytes are kept once, whoever published them.
+    """
+    own: dict[str, Pointer] = {}
+    others: set[str] = set()
+    for letter in letters:
+        pointer = letter.pointer
+        if pointer is not None and pointer.stored and pointer.sha256:
+            if letter.case_id == case_id:
+                own[pointer.sha256] = pointer
+            else:
+                others.add(pointer.sha256)
+    return [pointer for sha256, pointer in sorted(own.items()) if sha256 not in others], len(own.keys() & others)
 
 
 class Originals:

@@ -13,6 +13,7 @@ import os
 import stat
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -47,6 +48,9 @@ class Backend(Protocol):
 
     def read(self, relative: str, *, limit: int) -> bytes:
         """At most `limit` bytes from the start."""
+
+    def remove(self, relative: str) -> None:
+        """Delete the file. Raises ImageMissingError where there is none."""
 
 
 class LocalFolder:
@@ -91,19 +95,9 @@ class LocalFolder:
 
     def read(self, relative: str, *, limit: int) -> bytes:
         """See Backend. Each part is opened from its parent, following no link, so nothing can be swapped in between."""
-        *folders, name = relative.split("/")
-        try:
-            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreUnavailableError(f"the image root cannot be opened: {error.strerror}") from None
-        try:
-            for part in folders:
-                parent, folder = folder, _open_at(folder, part, os.O_DIRECTORY)
-                os.close(parent)
+        with self._folder_of(relative) as (folder, name):
             # Non-blocking, or a named pipe would hold the thread for ever.
             descriptor = _open_at(folder, name, os.O_NONBLOCK)
-        finally:
-            os.close(folder)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OutsideStoreError("not a regular file")
@@ -113,6 +107,33 @@ class LocalFolder:
             raise StoreUnavailableError(f"the picture cannot be read: {error.strerror}") from None
         finally:
             os.close(descriptor)
+
+    def remove(self, relative: str) -> None:
+        """See Backend; in the way of `read`."""
+        with self._folder_of(relative) as (folder, name):
+            try:
+                os.unlink(name, dir_fd=folder)
+                os.fsync(folder)
+            except FileNotFoundError:
+                raise ImageMissingError("nothing is stored at the picture's address") from None
+            except OSError as error:
+                raise StoreUnavailableError(f"cannot delete below the image store: {error.strerror}") from None
+
+    @contextlib.contextmanager
+    def _folder_of(self, relative: str) -> Iterator[tuple[int, str]]:
+        """The folder that holds the file, open, and the file's name in it."""
+        *folders, name = relative.split("/")
+        try:
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreUnavailableError(f"the image root cannot be opened: {error.strerror}") from None
+        try:
+            for part in folders:
+                parent, folder = folder, _open_at(folder, part, os.O_DIRECTORY)
+                os.close(parent)
+            yield folder, name
+        finally:
+            os.close(folder)
 
     @staticmethod
     def _sync(folder: Path) -> None:
@@ -174,6 +195,18 @@ class RemoteFolder:
                 return b""
             raise _unavailable(error) from None
         return data
+
+    def remove(self, relative: str) -> None:
+        """See Backend."""
+        try:
+            # S3 deletes what is not there without a word.
+            if not self._system().exists(f"{self._path}/{relative}"):
+                raise ImageMissingError("nothing is stored at the picture's address")
+            self._system().rm_file(f"{self._path}/{relative}")
+        except (ImageMissingError, StoreUnavailableError):
+            raise
+        except Exception as error:
+            raise _unavailable(error) from None
 
     def _system(self) -> Any:
         with self._lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from streams.images.errors import HashMismatchError, OutsideStoreError
+from streams.images.errors import HashMismatchError, ImageMissingError, OutsideStoreError
 from streams.images.store import backend_of
 from streams.settings import Settings
 
@@ -37,10 +37,29 @@ class RecordStore:
 
     def get(self, address: str, size: int, sha256: str) -> bytes:
         """The bytes of that hash. Raises ImageError where they are not there, or StoreUnavailableError."""
-        relative = f"{sha256[:2]}/{sha256}{SUFFIX}"
-        if self._folder.relative(address) != relative or len(sha256) != 64 or not sha256.isalnum():
-            raise OutsideStoreError("the address is not one of the record store (VIGIA_IMAGE_STORE)")
-        data = self._folder.read(relative, limit=size + 1)
+        data = self._folder.read(self._relative(address, sha256), limit=size + 1)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise HashMismatchError(f"{len(data)} bytes, but not those of the pointer")
         return data
+
+    def holds(self, address: str, sha256: str) -> bool:
+        """Whether there is something under that hash. Raises OutsideStoreError, StoreUnavailableError."""
+        try:
+            self._folder.read(self._relative(address, sha256), limit=1)
+        except ImageMissingError:
+            return False
+        return True
+
+    def remove(self, address: str, sha256: str) -> bool:
+        """Delete the bytes of that hash; False where there are none. Raises as `holds` does."""
+        try:
+            self._folder.remove(self._relative(address, sha256))
+        except ImageMissingError:
+            return False
+        return True
+
+    def _relative(self, address: str, sha256: str) -> str:
+        relative = f"{sha256[:2]}/{sha256}{SUFFIX}"
+        if self._folder.relative(address) != relative or len(sha256) != 64 or not sha256.isalnum():
+            raise OutsideStoreError("the address is not one of the record store (VIGIA_IMAGE_STORE)")
+        return relative

@@ -10,7 +10,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +108,9 @@ def _hangs(child: subprocess.Popen[bytes], progress: Path) -> bool:
 @click.option(
     "--failures", default=Path(".vigia/fuzz"), show_default=True, type=click.Path(path_type=Path), help="Written here."
 )
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Targets at the same time.")
 @click.option("--replay", type=click.Path(path_type=Path, exists=True), help="Run the input of such a file again.")
-def main(inputs: int, seed: int | None, names: tuple[str, ...], failures: Path, replay: Path | None) -> None:
+def main(inputs: int, seed: int | None, names: tuple[str, ...], failures: Path, jobs: int, replay: Path | None) -> None:
     """Let mutated inputs be read by all that reads what others write. Exit code 1 where something went wrong."""
     if replay is not None:
         told = json.loads(replay.read_text("utf-8"))
@@ -119,9 +122,11 @@ def main(inputs: int, seed: int | None, names: tuple[str, ...], failures: Path, 
     chosen = {name: SHARES[name] for name in names or SHARES}
     reports: dict[str, Report] = {}
     began = time.monotonic()
-    for name, share in chosen.items():
-        reports[name] = fuzz(name, seed, max(1, inputs * share // sum(chosen.values())))
-        click.echo(f"{name}: {json.dumps(reports[name].as_json())}", err=True)
+    counts = [max(1, inputs * share // sum(chosen.values())) for share in chosen.values()]
+    with ThreadPoolExecutor(jobs) as threads:
+        for name, report in zip(chosen, threads.map(fuzz, chosen, repeat(seed), counts), strict=True):
+            reports[name] = report
+            click.echo(f"{name}: {json.dumps(report.as_json())}", err=True)
     findings = [each for report in reports.values() for each in report.findings]
     for each in findings:
         failures.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ops.cli import cli
+from schemas.envelope.audit import sha256_hex
+from schemas.envelope.raw import RawRecord
 from schemas.events import EscalationEvent
 from streams import topics
+from streams.images.records import FOLDER, RecordStore
+from streams.runtime.dead_letter import dead_letter
+from streams.runtime.records import InputProblem
 from tests.integration.audited_pipeline import AuditedPipeline, case_event
 from tests.services import KafkaService, RegistryService
 
@@ -143,6 +148,35 @@ def test_an_erased_case_is_gone_from_the_audit_and_no_finding(pipeline: AuditedP
     assert compacted["erased"] > 3
     assert "would erase" not in vigia("audit", "erase", case.case_id, "--yes").output
     assert vigia("audit", "show", other.case_id).exit_code == 0
+
+
+def test_erasing_a_case_deletes_its_values_from_the_record_store_and_nobody_elses(
+    pipeline: AuditedPipeline, vigia: Run, tmp_path: Path
+) -> None:
+    store, cases = RecordStore(f"file://{tmp_path}/{FOLDER}"), [case_event().case_id for _ in range(2)]
+    for number, (case_id, value) in enumerate([(cases[0], b"own"), (cases[0], b"both"), (cases[1], b"both")]):
+        raw = RawRecord(
+            topic=topics.CASES_ROUTINE,
+            partition=0,
+            offset=number,
+            timestamp_ms=0,
+            key=str(case_id).encode(),
+            value=None,
+            held=False,
+            size=len(value),
+            sha256=sha256_hex(value),
+        )
+        problem = InputProblem(reason="record_too_large", detail="a value")
+        made = dead_letter(raw, "inference-routine", problem, stored=store.put(value))
+        pipeline.put(topics.DEAD_LETTERS, made.key, made.value, list(made.headers))
+    asked = vigia("audit", "erase", cases[0])
+    assert (asked.exit_code, "would delete 1 of its values" in asked.output) == (1, True)
+    assert len(list(tmp_path.rglob("*.record"))) == 2
+    done = vigia("audit", "erase", cases[0], "--yes")
+    assert (done.exit_code, "deleted 1 of its values" in done.output) == (0, True), done.output
+    assert "remains: 1 values in the record store, which other cases have too" in done.output
+    assert [path.read_bytes() for path in tmp_path.rglob("*.record")] == [b"both"]
+    assert vigia("audit", "erase", cases[0]).exit_code == 0
 
 
 def test_dead_letters_are_listed_without_their_content_shown_on_demand_and_redriven(

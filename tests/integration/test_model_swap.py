@@ -45,7 +45,7 @@ def system(registry: RegistryService, tmp_path: Path, directory: Path) -> Iterat
 
 
 class Load:
-    """Routine cases at a steady rate, in a thread, until the block ends."""
+    """Routine cases at a steady rate that leaves no queue, in a thread, until the block ends."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.published: list[CaseEvent] = []
@@ -67,7 +67,7 @@ class Load:
             case = self._publisher.case(image=self._pictures[len(self.published) % len(self._pictures)])
             self._publisher.send_case(case)
             self.published.append(case)
-            time.sleep(0.02)
+            time.sleep(0.2)
 
 
 def test_promotion_canary_shadow_and_rollback_lose_nothing_and_are_audited(

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from schemas.events import AnatomicalLocation, InfectionSign, PatientContext
 from streams.clinical.policy.values import Factor, Term
-from streams.clinical.policy.words import contains, words
+from streams.clinical.policy.words import contains_any, words
 
 
 class FactKind(StrEnum):
@@ -119,8 +119,7 @@ def _holds(term: Term, value: object) -> bool:
         return not term.any_of.isdisjoint(codes)
     if term.drugs:
         assert isinstance(value, tuple)
-        sentences = [words(name) for name in value]
-        return any(contains(sentence, drug) for sentence in sentences for drug in term.drugs)
+        return any(contains_any(words(name), term.drugs) for name in value)
     if term.bounded:
         assert isinstance(value, int | float)
         return (

@@ -100,11 +100,6 @@ class Condition:
     ambiguous: bool = False
     contraindications_at_least: int = 0
 
-    @property
-    def on_confidence(self) -> bool:
-        """Whether the rule matches only where there is a usable confidence."""
-        return self.confidence_from is not None or self.confidence_below is not None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:

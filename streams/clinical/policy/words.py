@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[\W_]+")
 
@@ -15,7 +16,16 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word for word in _SEPARATORS.split(plain) if word)
 
 
-def contains(sentence: tuple[str, ...], name: tuple[str, ...]) -> bool:
-    """Whether `name` stands in `sentence` as consecutive whole words; the empty name stands nowhere."""
-    length = len(name)
-    return length > 0 and any(sentence[i : i + length] == name for i in range(len(sentence) - length + 1))
+def contains_any(sentence: tuple[str, ...], names: frozenset[tuple[str, ...]]) -> bool:
+    """Whether one of `names` stands in `sentence` as consecutive whole words; the empty name stands nowhere.
+
+    Costs what the sentence is long, however many names there are: a hospital's list of drugs has hundreds.
+    """
+    longest = _longest(names)
+    ends = range(1, len(sentence) + 1)
+    return not names.isdisjoint([sentence[start:end] for end in ends for start in range(max(0, end - longest), end)])
+
+
+@lru_cache(maxsize=64)
+def _longest(names: frozenset[tuple[str, ...]]) -> int:
+    return max(map(len, names), default=0)

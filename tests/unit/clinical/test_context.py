@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.events import AnatomicalLocation, InfectionSign, PatientContext
 from streams.clinical.context import FIELDS, LOCATION_ALIASES, ContextError, read_context
-from streams.clinical.policy.words import contains, words
+from streams.clinical.policy.words import contains_any, words
 
 SUBSCORES = {"sensory": 2, "moisture": 2, "activity": 2, "mobility": 2, "nutrition": 2, "friction": 2}
 
@@ -150,10 +150,10 @@ def test_words_are_compared_without_case_accents_and_punctuation() -> None:
 
 
 def test_a_name_is_found_only_as_whole_words_in_a_row() -> None:
-    assert contains(words("tab. ácido acetilsalicílico 100 mg"), words("Acido Acetilsalicilico"))
-    assert not contains(words("warfarinoide"), words("warfarina"))
-    assert not contains(words("ácido fólico y acetilsalicílico"), words("ácido acetilsalicílico"))
-    assert not contains(words("warfarina"), ())
+    assert contains_any(words("tab. ácido acetilsalicílico 100 mg"), frozenset({words("Acido Acetilsalicilico")}))
+    assert not contains_any(words("warfarinoide"), frozenset({words("warfarina")}))
+    assert not contains_any(words("ácido fólico y acetilsalicílico"), frozenset({words("ácido acetilsalicílico")}))
+    assert not contains_any(words("warfarina"), frozenset({()}))
 
 
 @given(st.text(min_size=1).filter(lambda name: name not in FIELDS))
@@ -163,3 +163,14 @@ def test_an_error_shows_nothing_of_what_stands_where_a_name_should(name: str) ->
         read_context({"age": 70, secret: "12.345.678-9"})
     assert "Juan" not in str(raised.value)
     assert "number 2 of 2" in str(raised.value)
+
+
+@given(
+    sentence=st.lists(st.sampled_from("abc"), max_size=6).map(tuple),
+    names=st.frozensets(st.lists(st.sampled_from("abc"), max_size=3).map(tuple), max_size=5),
+)
+def test_a_name_is_found_wherever_its_words_stand_together(
+    sentence: tuple[str, ...], names: frozenset[tuple[str, ...]]
+) -> None:
+    text = f" {' '.join(sentence)} "
+    assert contains_any(sentence, names) == any(name and f" {' '.join(name)} " in text for name in names)

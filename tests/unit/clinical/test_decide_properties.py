@@ -37,7 +37,7 @@ lanes = st.sampled_from((Lane.ROUTINE, Lane.EMERGENCY))
 lists_of_findings = st.lists(findings, max_size=4)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(finding=measured(), context=contexts, other=st.sampled_from(CLASSES), lane=lanes, token=st.booleans())
 def test_a_worse_class_is_never_answered_more_mildly(
     finding: RawFinding, context: PatientContext, other: Stage, lane: Lane, token: bool
@@ -51,7 +51,7 @@ def test_a_worse_class_is_never_answered_more_mildly(
     assert_not_milder(POLICY, decisions[1], than=decisions[0])
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(finding=measured(), context=contexts, lower=confidences, lane=lanes, token=st.booleans())
 def test_a_lower_confidence_is_never_answered_more_mildly(
     finding: RawFinding, context: PatientContext, lower: float, lane: Lane, token: bool
@@ -69,7 +69,7 @@ def test_a_lower_confidence_is_never_answered_more_mildly(
     assert_not_milder(POLICY, after, than=before)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(found=lists_of_findings, context=contexts, risk=st.sampled_from(sorted(RISKS)), lane=lanes, token=st.booleans())
 def test_a_risk_factor_never_makes_a_decision_milder(
     found: list[RawFinding], context: PatientContext, risk: str, lane: Lane, token: bool
@@ -110,7 +110,7 @@ def test_the_order_of_the_lesions_does_not_count(
     assert (one.severity, one.reasons, one.escalations) == (other.severity, other.reasons, other.escalations)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     found=lists_of_findings,
     context=contexts,

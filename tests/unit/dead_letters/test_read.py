@@ -12,7 +12,7 @@ from schemas.envelope.audit import sha256_hex
 from schemas.envelope.pointer import Pointer
 from schemas.envelope.raw import RawRecord
 from streams import topics
-from streams.dead_letters.originals import OriginalGoneError, Originals
+from streams.dead_letters.originals import OriginalGoneError, Originals, kept_of
 from streams.dead_letters.read import Address, Audited, DeadLetter, Filter, audited
 from streams.dead_letters.redrive import MOST_REDRIVES, Rules, Status
 
@@ -174,3 +174,18 @@ def test_a_record_that_is_nowhere_is_gone_and_named_so(gone: DeadLetter) -> None
     with pytest.raises(OriginalGoneError):
         Originals(Log(), Kept(b"abc")).of(gone)  # type: ignore[arg-type]
     assert Originals(Log()).of(letter()) == letter().origin  # type: ignore[arg-type]
+
+
+def test_what_a_case_shares_with_another_in_the_record_store_is_not_its_own() -> None:
+    def kept(sha256: str, case: UUID = CASE, stored: str | None = "file:///records/x") -> DeadLetter:
+        made = letter()
+        assert made.origin is not None
+        pointer = Pointer(topic="t", partition=0, offset=1, size=3_000_000, sha256=sha256, stored=stored)
+        return replace(made, pointer=pointer, origin=replace(made.origin, key=str(case).encode()))
+
+    shared = kept("b" * 64, UUID(int=6))
+    letters = [kept("a" * 64), kept("a" * 64), kept("b" * 64), shared, kept("c" * 64, stored=None), letter(), kept("")]
+    own, others = kept_of(letters, CASE)
+    assert [pointer.sha256 for pointer in own] == ["a" * 64]
+    assert others == 1
+    assert kept_of(letters, UUID(int=7)) == ([], 0)

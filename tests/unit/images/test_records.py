@@ -59,3 +59,26 @@ def test_a_picture_is_not_taken_from_among_them_by_its_hash(store: RecordStore, 
     )
     with pytest.raises(ImageError):
         pictures.fetch(reference)
+
+
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+def test_what_is_removed_is_gone_and_nothing_else_is(scheme: str, tmp_path: Path) -> None:
+    store = RecordStore(f"{scheme}://{tmp_path}/images/records")
+    address, other = store.put(DATA), store.put(b"another's")
+    assert store.holds(address, HASH)
+    assert store.remove(address, HASH)
+    assert not store.holds(address, HASH)
+    assert not store.remove(address, HASH)
+    assert store.get(other, 9, hashlib.sha256(b"another's").hexdigest()) == b"another's"
+    with pytest.raises(OutsideStoreError):
+        store.remove("file:///etc/passwd", HASH)
+
+
+def test_nothing_is_removed_through_a_link(store: RecordStore, tmp_path: Path) -> None:
+    address = store.put(DATA)
+    folder = tmp_path / "images" / "records" / HASH[:2]
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutsideStoreError):
+        store.remove(address, HASH)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ OPEN = ("stage_3", "stage_4", "unstageable")
 SAMPLE = range(24)
 
 
+@lru_cache(maxsize=100)
 def made(stage: str, index: int, *, size: int = 128, **options: object) -> Picture:
     return picture(5, index, stage=stage, size=size, **options)  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def corpus(seed: int, count: int) -> Corpus:
     return join([wounds, render(Series(kind="foreign", seed=seed, count=count // 5), 144)])
 
 
+@pytest.fixture
+def plain_graphs() -> Iterator[None]:
+    """TensorFlow runs a graph as it is written: to make it faster takes longer than the few steps that are run here."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
 def test_rendering_does_not_depend_on_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_CHUNK", 4)
     series = Series(kind="ordinary", seed=8, count=14)
@@ -44,6 +55,7 @@ def test_a_corpus_survives_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.no_cover
+@pytest.mark.usefixtures("plain_graphs")
 def test_the_same_seed_gives_the_same_weights() -> None:
     from inference.training.fit import SMALL, fit
 
@@ -65,6 +77,7 @@ def test_augmentation_keeps_shape_and_type_and_depends_on_its_seed_alone() -> No
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.usefixtures("plain_graphs")
 def test_a_folder_of_own_pictures_becomes_a_promoted_model(tmp_path: Path) -> None:
     """The walk of docs/model.md with 7 × 15 pictures: fine-tuned from the shipped version, it keeps what that knew."""
     pictures, models = tmp_path / "pictures", tmp_path / "models"

@@ -282,7 +282,7 @@ def varied(data: st.DataObject) -> bytes:
 
 
 @pytest.mark.no_cover
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(types=st.lists(TYPES, min_size=1, max_size=3), at=st.integers(0, 14), data=st.data())
 def test_any_schema_is_refused_or_decoded_with_bounded_work(types: list[Any], at: int, data: st.DataObject) -> None:
     schema = own()
@@ -301,7 +301,7 @@ def test_any_schema_is_refused_or_decoded_with_bounded_work(types: list[Any], at
 
 
 @pytest.mark.no_cover
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(type=TYPES, data=st.binary(max_size=60))
 def test_the_bound_holds_for_every_type_that_passes(type: Any, data: bytes) -> None:
     try:
@@ -318,7 +318,7 @@ def with_errors(writer: acceptance.Writer, value: bytes) -> None:
 
 
 @pytest.mark.no_cover
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     text=st.text(max_size=80)
     | st.recursive(
@@ -335,7 +335,7 @@ def test_whatever_a_registry_calls_a_schema_nothing_but_undecodable_comes_of_it(
 
 
 @pytest.mark.no_cover
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     data=st.data(),
     name=st.sampled_from(
