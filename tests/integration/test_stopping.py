@@ -24,6 +24,9 @@ from tests.services import RegistryService
 #: Seconds of processor time after which a program is stopped: before Python runs, in the midst of its imports (which
 #: take 0.5 to 1.5 s), and once it has begun to work.
 MOMENTS = (0.0, 0.03, 0.3, 0.9, 1.8)
+#: Of what waits for its workers long before the last moment: it would be stopped twice while it serves, as it is in
+#: test_embedded_up.py and test_demo.py too, and each time a whole system starts.
+TO_SERVING = MOMENTS[:-1]
 #: A program that uses less than a tenth of the processor for this long waits for something.
 IDLE_S = 1.0
 #: Generous: only the exit code is judged.
@@ -56,7 +59,7 @@ PROGRAMS = {
     "canary": Program(arguments=("canary", "--port", "0")),
     "watch": Program(arguments=("watch",)),
     "consume": Program(arguments=("consume", "vigia.gradings", "--group", "test-stopped")),
-    "up": Program(arguments=("up", "--run-dir", "{folder}/up")),
+    "up": Program(arguments=("up", "--run-dir", "{folder}/up"), moments=TO_SERVING),
     # Once it serves, ctrl-C ends it well too.
     "up, ctrl-C": Program(
         arguments=("up", "--run-dir", "{folder}/up"),
@@ -64,7 +67,7 @@ PROGRAMS = {
         number=signal.SIGINT,
         moments=(0.0, 0.3),
     ),
-    "demo": Program(arguments=("demo", "--run-dir", "{folder}/demo"), code=stopping.INTERRUPTED),
+    "demo": Program(arguments=("demo", "--run-dir", "{folder}/demo"), code=stopping.INTERRUPTED, moments=TO_SERVING),
     "chaos": Program(arguments=("chaos", "--faults", "1", "--cases", "10", "--brokers", "1"), code=1),
     "bench": Program(arguments=("bench", "--rounds", "1", "--no-rivals", "--no-growth"), code=1),
 }

@@ -48,7 +48,8 @@ class Watcher:
                 "group.id": "test-watcher",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
-                "fetch.wait.max.ms": 20,
+                # A record is handed out at once; this is how often the broker is asked where there is none.
+                "fetch.wait.max.ms": 200,
                 "log_level": 0,
             }
         )
