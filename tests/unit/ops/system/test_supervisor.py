@@ -18,7 +18,7 @@ from ops.system.supervisor import FIRST_DELAY_S, LONGEST_DELAY_S, ProcessState, 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 90.0) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if condition():

@@ -123,5 +123,5 @@ def test_what_is_not_decoded_by_the_deadline_is_refused_and_its_neighbours_are_n
     decoders.start().result()
     os.kill(decoders.pids()[0], signal.SIGSTOP)
     references = [store.put(heavy()), store.put(encoded(large(300), "JPEG")), store.put(encoded(large(300), "PNG"))]
-    seen = see(store, references, limit_s=1.0, decoders=decoders)
+    seen = see(store, references, limit_s=3.0, decoders=decoders)
     assert [reason(each) for each in seen] == ["decoder_timeout", "seen", "decoder_timeout"]

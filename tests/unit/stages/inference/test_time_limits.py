@@ -99,10 +99,10 @@ def test_a_model_that_never_returns_has_failed_and_the_next_batch_does_not_stand
     inputs = [bench.case(judged("none"), 1), bench.case(judged("stage_4"), 2)]
     try:
         ((first,), (second,)), away = work(
-            stage_of(bench.store, Judge(lambda _: model), 2.0), [[one] for one in inputs]
+            stage_of(bench.store, Judge(lambda _: model), 4.0), [[one] for one in inputs]
         )
     finally:
         model.let_go.set()
     assert inference_of(first).model_status is ModelStatus.FAILED
     assert inference_of(second).model_status is ModelStatus.JUDGED
-    assert away >= 2.0
+    assert away >= 4.0
