@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -51,41 +51,66 @@ class Report:
         }
 
 
-def fuzz(name: str, seed: int, count: int) -> Report:
-    """Run so many inputs of a target, each with its limits, whatever becomes of the processes that take them."""
-    report, first, began = Report(), 0, time.monotonic()
-    while first < count and len(report.findings) < ENOUGH:
-        first = _stretch(report, name, seed, first, min(count, first + PER_PROCESS))
-    report.seconds = round(time.monotonic() - began, 1)
-    return report
+@dataclass(slots=True)
+class Campaign:
+    """All targets, in stretches that may run side by side; a finding is written down when it is made."""
 
+    seed: int
+    failures: Path
+    reports: dict[str, Report]
 
-def _stretch(report: Report, name: str, seed: int, first: int, end: int) -> int:
-    """Run the inputs from `first` up to `end` in one process; the number with which to go on."""
-    with tempfile.TemporaryDirectory(prefix="vigia-fuzz-") as folder:
-        progress = Path(folder, "progress")
-        progress.write_bytes(NUMBER.pack(first - 1))
-        command = [sys.executable, "-m", "tests.fuzz.child", name, str(seed), str(first), str(end - first)]
-        with Path(folder, "output").open("w+b") as output:
-            child = subprocess.Popen([*command, str(progress)], stdout=output, stderr=subprocess.DEVNULL)
-            try:
-                hangs = _hangs(child, progress)
-            finally:
-                child.kill()
-                child.wait()
-            output.seek(0)
-            said = [json.loads(line) for line in output if line.endswith(b"}\n")]
-        (at,) = NUMBER.unpack(progress.read_bytes())
-    report.findings += [each for each in said if "kind" in each]
-    for done in (each for each in said if "became" in each):
-        report.inputs += done["inputs"]
-        report.became.update(done["became"])
-        report.mib = max(report.mib, done["mib"])
-        return end
-    kind, detail = ("hang", f"{LIMITS.wall_s:.0f} s") if hangs else ("crash", f"exit code {child.returncode}")
-    report.findings.append(finding(name, seed, max(first, at), kind, detail))
-    report.inputs += max(first, at) + 1 - first
-    return max(first, at) + 1
+    def run(self, counts: dict[str, int], jobs: int) -> None:
+        """Run so many inputs of each target."""
+        stretches = ([(name, first) for first in range(0, count, PER_PROCESS)] for name, count in counts.items())
+        # In turn, so that a run which is stopped has seen something of everything.
+        turns = [each for turn in zip_longest(*stretches) for each in turn if each is not None]
+        with ThreadPoolExecutor(jobs) as threads:
+            for name, first in turns:
+                threads.submit(self._stretch, name, first, min(counts[name], first + PER_PROCESS))
+
+    def _stretch(self, name: str, first: int, end: int) -> None:
+        report, began = self.reports[name], time.monotonic()
+        try:
+            while first < end and len(report.findings) < ENOUGH:
+                first = self._process(report, name, first, end)
+        except Exception as error:  # a thread's own would be lost
+            report.findings.append(finding(name, self.seed, first, "fuzzer", f"{type(error).__name__} {error}"))
+        report.seconds = round(report.seconds + time.monotonic() - began, 1)
+        click.echo(f"{name}: {report.inputs} inputs, {len(report.findings)} findings", err=True)
+
+    def _process(self, report: Report, name: str, first: int, end: int) -> int:
+        """Run the inputs from `first` up to `end` in one process; the number with which to go on."""
+        with tempfile.TemporaryDirectory(prefix="vigia-fuzz-") as folder:
+            progress = Path(folder, "progress")
+            progress.write_bytes(NUMBER.pack(first - 1))
+            command = [sys.executable, "-m", "tests.fuzz.child", name, str(self.seed), str(first), str(end - first)]
+            with Path(folder, "output").open("w+b") as output:
+                child = subprocess.Popen([*command, str(progress)], stdout=output, stderr=subprocess.DEVNULL)
+                try:
+                    hangs = _hangs(child, progress)
+                finally:
+                    child.kill()
+                    child.wait()
+                output.seek(0)
+                said = [json.loads(line) for line in output if line.endswith(b"}\n")]
+            (at,) = NUMBER.unpack(progress.read_bytes())
+        self._found(report, [each for each in said if "kind" in each])
+        for done in (each for each in said if "became" in each):
+            report.inputs += done["inputs"]
+            report.became.update(done["became"])
+            report.mib = max(report.mib, done["mib"])
+            return end
+        kind, detail = ("hang", f"{LIMITS.wall_s:.0f} s") if hangs else ("crash", f"exit code {child.returncode}")
+        self._found(report, [finding(name, self.seed, max(first, at), kind, detail)])
+        report.inputs += max(first, at) + 1 - first
+        return max(first, at) + 1
+
+    def _found(self, report: Report, findings: list[dict[str, Any]]) -> None:
+        for each in findings:
+            report.findings.append(each)
+            self.failures.mkdir(parents=True, exist_ok=True)
+            path = self.failures / f"{each['target']}-{each['seed']}-{each['number']}-{each['kind']}.json"
+            path.write_text(json.dumps(each, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _hangs(child: subprocess.Popen[bytes], progress: Path) -> bool:
@@ -108,7 +133,7 @@ def _hangs(child: subprocess.Popen[bytes], progress: Path) -> bool:
 @click.option(
     "--failures", default=Path(".vigia/fuzz"), show_default=True, type=click.Path(path_type=Path), help="Written here."
 )
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Targets at the same time.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes at the same time.")
 @click.option("--replay", type=click.Path(path_type=Path, exists=True), help="Run the input of such a file again.")
 def main(inputs: int, seed: int | None, names: tuple[str, ...], failures: Path, jobs: int, replay: Path | None) -> None:
     """Let mutated inputs be read by all that reads what others write. Exit code 1 where something went wrong."""
@@ -120,18 +145,10 @@ def main(inputs: int, seed: int | None, names: tuple[str, ...], failures: Path, 
     seed = time.time_ns() % 2**32 if seed is None else seed
     click.echo(f"seed {seed}", err=True)
     chosen = {name: SHARES[name] for name in names or SHARES}
-    reports: dict[str, Report] = {}
-    began = time.monotonic()
-    counts = [max(1, inputs * share // sum(chosen.values())) for share in chosen.values()]
-    with ThreadPoolExecutor(jobs) as threads:
-        for name, report in zip(chosen, threads.map(fuzz, chosen, repeat(seed), counts), strict=True):
-            reports[name] = report
-            click.echo(f"{name}: {json.dumps(report.as_json())}", err=True)
+    campaign, began = Campaign(seed, failures, {name: Report() for name in chosen}), time.monotonic()
+    reports = campaign.reports
+    campaign.run({name: max(1, inputs * share // sum(chosen.values())) for name, share in chosen.items()}, jobs)
     findings = [each for report in reports.values() for each in report.findings]
-    for each in findings:
-        failures.mkdir(parents=True, exist_ok=True)
-        path = failures / f"{each['target']}-{each['seed']}-{each['number']}-{each['kind']}.json"
-        path.write_text(json.dumps(each, indent=2, ensure_ascii=False) + "\n", "utf-8")
     kinds = Counter(each["kind"] for each in findings)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     summary = {

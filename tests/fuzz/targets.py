@@ -31,7 +31,7 @@ class Limits:
 
 
 #: Module here → its share of the inputs, in per mille.
-SHARES: Mapping[str, int] = {"records": 120, "batches": 60, "values": 400, "states": 50, "lines": 300, "pictures": 70}
+SHARES: Mapping[str, int] = {"records": 100, "batches": 50, "values": 350, "states": 50, "lines": 380, "pictures": 70}
 LIMITS = Limits()
 
 
