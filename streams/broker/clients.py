@@ -43,7 +43,7 @@ LOOKING = "vigia-looking"
 
 def admin_client(bootstrap_servers: str) -> AdminClient:
     """For topics, offsets and groups."""
-    return AdminClient(_common(bootstrap_servers), logger=QUIET)
+    return AdminClient(_common(bootstrap_servers, {}), logger=QUIET)
 
 
 def observer(bootstrap_servers: str, settings: Config | None = None, *, group: str = OBSERVER) -> Consumer:
@@ -54,7 +54,7 @@ def observer(bootstrap_servers: str, settings: Config | None = None, *, group: s
     """
     return Consumer(
         {
-            **_common(bootstrap_servers),
+            **_common(bootstrap_servers, settings or {}),
             "group.id": group,
             **PROMISED,
             "enable.partition.eof": True,
@@ -73,7 +73,7 @@ def group_member(bootstrap_servers: str, group: str, settings: Config, *, logger
     """A consumer for programs outside the pipeline; positions are stored and committed by whoever uses it."""
     return Consumer(
         {
-            **_common(bootstrap_servers),
+            **_common(bootstrap_servers, settings),
             "group.id": group,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
@@ -89,7 +89,7 @@ def producer(bootstrap_servers: str, settings: Config | None = None, *, logger: 
     return Producer(
         {
             **(settings or {}),
-            **_common(bootstrap_servers),
+            **_common(bootstrap_servers, settings or {}),
             **LIBRDKAFKA_PARTITIONER,
             "acks": "all",
             "enable.idempotence": True,
@@ -132,13 +132,16 @@ def protocol_client(bootstrap_servers: str) -> AIOKafkaClient:
     )
 
 
-def _common(bootstrap_servers: str) -> dict[str, Any]:
+def _common(bootstrap_servers: str, settings: Config) -> dict[str, Any]:
     """Raises NotAdmittedError where the brokers refuse us, AccessError for how they are to be reached."""
-    ask_once(bootstrap_servers)
-    return {
+    common = {
         "bootstrap.servers": str(bootstrap_servers),
-        **for_librdkafka(security_of(bootstrap_servers)),
         # Topics are made by `vigia topics apply`, with their settings; one that a client makes would have none.
         "allow.auto.create.topics": False,
         "reconnect.backoff.max.ms": RECONNECT_WITHIN_MS,
     }
+    if "security.protocol" in settings:
+        # A program of others that says itself how brokers are reached, by name.
+        return common
+    ask_once(bootstrap_servers)
+    return {**common, **for_librdkafka(security_of(bootstrap_servers))}

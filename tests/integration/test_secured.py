@@ -38,6 +38,9 @@ from tests.provider import Provider
 from tests.secured import SecuredKafka
 from tests.services import RegistryService
 
+#: Broker and workers start within the first test, on a machine that does other things too.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def hospital(registry: RegistryService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:

@@ -210,3 +210,9 @@ def test_every_client_asks_how_the_brokers_are_reached(make: Callable[..., Any])
 
     with pytest.raises(AccessError, match=r"kafka\.hospital"):
         asyncio.run(in_a_loop())
+
+
+def test_a_program_that_says_itself_how_brokers_are_reached_is_believed() -> None:
+    clients.producer("127.0.0.1:1,kafka.hospital:9092", {"security.protocol": "SSL"})
+    settings = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "u"}
+    clients.group_member(BROKERS, "g", {**settings, "sasl.password": "p"}, logger=clients.QUIET).close()
