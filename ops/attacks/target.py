@@ -50,6 +50,13 @@ class Target:
 
     def start(self) -> None:
         """Start a system that has nothing of an earlier one, and wait until all stages serve. Raises TargetError."""
+        try:
+            self._start()
+        except TargetError:
+            # A machine that does much else; half an hour of outcomes hangs on it.
+            self._start()
+
+    def _start(self) -> None:
         self.run_dir = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
         self._told = self.run_dir / "up.log"
         with self._told.open("wb") as told:
