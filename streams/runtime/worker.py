@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
+from mode import Service
 
 from schemas.errors import OneLineError
 from streams.broker.admission import ask
@@ -104,8 +105,8 @@ async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaita
         if on_ready is not None:
             await on_ready()
         await _until_stopped(app, stop)
-        crashed = app.crashed
-        reason = app.crash_reason
+        reason = crash_of(app)
+        crashed = reason is not None
         # A crashed app must not commit what it may hold in half; the outbox dies with the process.
         if not crashed:
             await asyncio.wait_for(app.stop(), STOP_WITHIN_S)
@@ -118,10 +119,30 @@ async def _run(app: StageApp, stop: asyncio.Event, on_ready: Callable[[], Awaita
         raise WorkerError(f"{app.stage.name} crashed: {why}; start it again, it continues where it committed")
 
 
+def crash_of(app: Service) -> BaseException | None:
+    """Why the app, or any service below it, has crashed; None while none has.
+
+    mode tells the services above of a crash, but its events are not safe between threads: where telling fails on the
+    way (`deque mutated during iteration`), the app is never told, and lives on without whatever crashed.
+    """
+    seen: set[int] = set()
+    waiting = [app]
+    while waiting:
+        service = waiting.pop()
+        if id(service) in seen:
+            continue
+        seen.add(id(service))
+        if service.crashed:
+            return service.crash_reason or RuntimeError(type(service).__name__)
+        below = [getattr(node, "data", node) for node in service.beacon.children]
+        waiting += [each for each in (*service._children, *below) if isinstance(each, Service)]
+    return None
+
+
 async def _until_stopped(app: StageApp, stop: asyncio.Event) -> None:
     waiting = asyncio.ensure_future(stop.wait())
     try:
-        while not waiting.done() and not app.should_stop:
+        while not waiting.done() and not app.should_stop and crash_of(app) is None:
             # Faust tells of a crash by a flag only; half a second is soon enough for a process that ends.
             await asyncio.wait([waiting], timeout=0.5)
     finally:
