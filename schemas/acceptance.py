@@ -56,6 +56,17 @@ def accept(text: str) -> Writer:
     fingerprint = _fingerprint(written)
     if fingerprint in carried(name):
         return Writer(name, written, fingerprint == _fingerprint(own(name)), True)
+    try:
+        _check(name, written, text)
+    except UndecodableError:
+        raise
+    except Exception as error:  # whatever a foreign schema leads these checks to
+        raise UndecodableError(f"the schema of {name} cannot be compared with ours ({type(error).__name__})") from None
+    return Writer(name, written, False, False)
+
+
+def _check(name: str, written: Any, text: str) -> None:
+    """Raises UndecodableError for a schema that costs too much, or that ours and theirs cannot both read."""
     bounds.check_schema(written)
     # With its logical types, which do not change the bytes but what they mean.
     theirs = _definitions(text)
@@ -64,7 +75,6 @@ def accept(text: str) -> Writer:
         found = problems(ours[shared], theirs[shared]) or problems(theirs[shared], ours[shared])
         if found:
             raise UndecodableError(f"the schema of {name} is not compatible with ours: {found[0].rule} in {shared}")
-    return Writer(name, written, False, False)
 
 
 def parse(text: str) -> tuple[Any, str]:
@@ -128,7 +138,8 @@ def _id_of(fingerprint: str) -> int:
 
 def _fingerprint(parsed: Any) -> str:
     # Canonical forms are compared, since a registry may give a schema back in another spelling than it was registered.
-    return hashlib.sha256(to_parsing_canonical_form(parsed).encode()).hexdigest()
+    # A name may hold half of a surrogate pair, which has no bytes: such a schema is none of ours, whatever its hash.
+    return hashlib.sha256(to_parsing_canonical_form(parsed).encode(errors="backslashreplace")).hexdigest()
 
 
 def _definitions(text: str) -> dict[str, Any]:

@@ -78,9 +78,13 @@ def datum(value: bytes, offset: int, writer: Writer, resolved: Any = None) -> An
 
 
 def narrowed(writer: Writer, names: Container[str]) -> Any:
-    """A schema to read only these fields with; None where all must be read, since one field uses another's type."""
-    wanted = [field for field in writer.written["fields"] if field["name"] in names]
+    """A schema to read only these fields with, as ours has them: one that the writer's lacks has its default.
+
+    Where one field uses another's type all must be read: ours then, or None where the writer's is the same.
+    """
+    whole = own(writer.name)
+    wanted = [field for field in whole["fields"] if field["name"] in names]
     try:
         return fastavro.parse_schema({"type": "record", "name": writer.name, "fields": wanted})
     except fastavro.schema.SchemaParseException:
-        return None
+        return None if writer.same else whole

@@ -150,9 +150,10 @@ def _time(micros: int | None) -> datetime | None:
 
 def state_json(data: bytes) -> Any:
     """The JSON of a state. Raises what `json.loads` does, and ValueError for what could not be written again."""
-    state = json.loads(data)
+    # Half of a surrogate pair has no bytes in UTF-8: what holds it would fail when it is next changed. `loads` would
+    # take it from bytes, and takes it from an escape.
+    state = json.loads(data.decode())
     if b"\\u" in data:
-        # Half of a surrogate pair, which UTF-8 has no bytes for: what holds it would fail when it is next changed.
         json.dumps(state, ensure_ascii=False).encode()
     return state
 

@@ -85,6 +85,9 @@ def test_a_state_that_could_not_be_written_again_is_refused() -> None:
     plain = json.loads(opened().to_json()) | {"ladder": ["\ud800"]}
     with pytest.raises(EscalationStateError, match="no escalation state"):
         OpenEscalation.from_json(json.dumps(plain).encode())
+    raw = json.dumps(plain, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    with pytest.raises(EscalationStateError, match="no escalation state"):
+        OpenEscalation.from_json(raw)
     sound = json.loads(opened().to_json()) | {"ladder": ["enfermería"]}
     assert OpenEscalation.from_json(json.dumps(sound).encode()).ladder == ("enfermería",)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import suppress
+from typing import Any
 
+import fastavro
 import pytest
 
-from schemas import acceptance, definitions
+from schemas import acceptance, binary, definitions
 from schemas.errors import RegistryUnavailableError, UndecodableError
 from schemas.writers import KEPT, MOST_REFUSED, REFUSED_S, UNANSWERED_S, WRITERS_KEPT, Writers
+from tests.unit.schemas import samples
 
 TOPIC, SUBJECT = "vigia.cases.routine", "vigia.cases.routine-value"
 OWN, NEWER, FOREIGN, AWAY = 1, 2, 3, 4
@@ -155,3 +160,25 @@ def test_a_registry_that_is_away_refuses_nothing(said: Said, writers: Writers) -
             writers.writer(TOPIC, AWAY)
         said.now += UNANSWERED_S / 10
     assert writers.writer(TOPIC, NEWER).name == "vigia.v1.CaseEvent"
+
+
+@pytest.mark.parametrize("extra", [{"aliases": [["x"]]}, {"aliases": [{}]}, {"name": "\ud800"}], ids=repr)
+def test_a_schema_that_cannot_even_be_compared_is_refused_as_any_other(extra: dict[str, Any]) -> None:
+    """Anybody may register it, and what it raised went past everything that decodes."""
+    schema = json.loads(definitions.text("vigia.v1.CaseEvent"))
+    schema["fields"].append({"name": "more", "type": "string", "default": "", **extra})
+    with suppress(UndecodableError):
+        acceptance.accept(json.dumps(schema))
+
+
+def test_a_field_that_another_version_does_not_write_is_read_with_its_default() -> None:
+    schema = json.loads(definitions.text("vigia.v1.AuditEntry"))
+    schema["fields"] = [field for field in schema["fields"] if field["name"] != "attributes"]
+    writer = acceptance.accept(json.dumps(schema))
+    ours = acceptance.accept(definitions.text("vigia.v1.AuditEntry"))
+    datum = {**binary.datum(binary.write(samples.AUDIT_ENTRY), 0, ours)}
+    del datum["attributes"]
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, writer.written, datum)
+    found = binary.datum(buffer.getvalue(), 0, writer, binary.narrowed(writer, ("outcome", "attributes")))
+    assert found == {"outcome": samples.AUDIT_ENTRY.outcome, "attributes": {}}
