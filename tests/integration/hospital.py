@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ops.access.plan import plan
 from ops.cli import cli
+from ops.embedded.process import ChildProcess
 from schemas.access.address import ServiceAddress
 from streams.settings import Settings
 from tests.guarded_registry import GuardedRegistry
@@ -34,7 +34,7 @@ class Hospital:
     kafka: SecuredKafka
     registry: GuardedRegistry
     provider: Provider
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    running: dict[str, ChildProcess] = field(default_factory=dict)
 
     def file(self, name: str, text: str) -> str:
         path = self.folder / name
@@ -77,10 +77,11 @@ class Hospital:
     def start(self, name: str, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
         """Run `vigia …` as a process; its output is in `log(name)`."""
         env = {**{key: value for key, value in os.environ.items() if not key.startswith("VIGIA_")}, **variables}
-        with self._log(name).open("wb") as output:
-            self.running[name] = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ops", *arguments], env=env, stdout=output, stderr=output
-            )
+        command = [sys.executable, "-P", "-m", "ops", *arguments]
+        # Under a guard: even where the tests die, nothing runs on.
+        process = ChildProcess(name, command, log=self._log(name), env=env, grace_s=30.0)
+        process.start()
+        self.running[name] = process
 
     def ended(self, name: str) -> int:
         return self.running[name].wait(PATIENCE_S)
@@ -90,13 +91,9 @@ class Hospital:
 
     def stop(self) -> None:
         for process in self.running.values():
-            process.terminate()
+            process.ask_to_stop()
         for process in self.running.values():
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.stop()
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

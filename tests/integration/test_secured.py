@@ -88,7 +88,7 @@ def test_a_case_goes_through_under_a_principal_per_program(hospital: Hospital) -
         deadline = time.monotonic() + PATIENCE_S
         found = None
         while found is None and time.monotonic() < deadline:
-            assert all(hospital.running[name].poll() is None for name in ways), "a worker has ended"
+            assert all(hospital.running[name].running for name in ways), "a worker has ended"
             received = subscriber.next(1.0)
             found = received if received is not None and received.event.case_id == case.case_id else None
     assert found is not None, {name: hospital.log(name)[-2000:] for name in ways}
