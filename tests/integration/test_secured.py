@@ -93,9 +93,10 @@ def test_a_case_goes_through_under_a_principal_per_program(hospital: Hospital) -
             found = received if received is not None and received.event.case_id == case.case_id else None
     assert found is not None, {name: hospital.log(name)[-2000:] for name in ways}
 
-    assert hospital.ended("wrong") == EXIT_CRASHED
+    # Refused at its first client: in the command line (1), or once it serves. A supervisor starts another either way.
+    assert hospital.ended("wrong") in (1, EXIT_CRASHED)
     assert "wrong credentials: the broker at" in hospital.log("wrong")
-    assert hospital.ended("nobody") == EXIT_CRASHED
+    assert hospital.ended("nobody") in (1, EXIT_CRASHED)
     assert "not allowed: topic vigia." in hospital.log("nobody")
     verified = vigia(hospital.oauth("vigia-auditor"), "audit", "verify", "--json")
     assert verified.exit_code == 0, verified.output
