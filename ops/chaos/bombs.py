@@ -34,8 +34,11 @@ class Bomb:
 def make(
     folder: Path, judge: Callable[[Sequence[bytes]], Sequence[Finding | ImageProblem]]
 ) -> tuple[list[Bomb], dict[str, Finding]]:
-    """Write one picture of each kind below `folder`, past the client; what the model says of those that it may see, by
-    SHA-256 (hex). One at a time: together they would take what a worker must not."""
+    """Write one picture of each kind to `folder`, a root of the store, past the client.
+
+    Also what the model says of those that it may see, by SHA-256 (hex). One at a time: together they would take what a
+    worker must not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     bombs, said = [], {}
     for kind in KINDS:

@@ -84,7 +84,7 @@ def _run(
     planned_faults = schedule(plan.seed, plan.faults)
     images = system.run_dir / "images"
     dear = any(planned.kind is FaultKind.BOMB for planned in planned_faults)
-    pictures, bombs, reference = _reference(store, plan.seed, images / "bombs" if dear else None)
+    pictures, bombs, reference = _reference(store, plan.seed, images if dear else None)
     for program in STAGES:
         for _ in range(plan.workers):
             workers.add(program)
