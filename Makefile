@@ -41,11 +41,13 @@ up: $(STAMP) ## start everything and keep it running; ctrl-C stops it
 
 # Only the unit part is traced: that one is to reach the rules and the state machines, and tracing the rest would cost
 # minutes; nor is a unit test marked no_cover, which goes the lines of others many times. Lines of the second part begin
-# with the process: [gw0], [gw1]. What fails there, beside another test on the same cores, runs once more alone, and must
-# pass then: whole systems have deadlines of seconds. Both failures are printed. Only where every test has run (pytest's
-# 1): a process that crashes ends the run, instead of leaving its files to nobody.
+# with the process: [gw0], [gw1]. What fails, beside another test on the same cores, runs once more alone, and must pass
+# then: whole systems, and child processes, have deadlines of seconds. Both failures are printed. Only where every test has
+# run (pytest's 1): a process that crashes ends the run, instead of leaving its files to nobody.
 test: $(STAMP) ## every test: unit, with a coverage report, then on a real broker, then with processes killed
-	@$(PYTEST) -n $(JOBS) --cov --cov-report=term --cov-fail-under=$(COVERED) tests/unit
+	@$(PYTEST) -n $(JOBS) --cov --cov-report=term --cov-fail-under=$(COVERED) tests/unit; code=$$?; \
+		test $$code -eq 0 || { test $$code -eq 1 && $(PYTEST) -v $(AGAIN) tests/unit && \
+		$(PY) -m coverage report --fail-under=$(COVERED) >/dev/null; }
 	@$(PYTEST) -n $(SYSTEMS) --max-worker-restart 0 -v tests/integration tests/chaos; code=$$?; \
 		test $$code -eq 0 || { test $$code -eq 1 && $(PYTEST) -v $(AGAIN) tests/integration tests/chaos; }
 
