@@ -24,8 +24,8 @@ from ops.terminal.console import plain_console
 #: All seven classes on three skin tones.
 CASES = 21
 DISCLAIMER = (
-    "Vigía Streams. Apoyo a la decisión clínica, no un diagnóstico; modelo entrenado con imágenes generadas.\n"
-    "Decision support, not a diagnosis; the model was trained on generated pictures only."
+    "Vigía Streams. Apoyo a la decisión clínica, no un diagnóstico; modelo entrenado con imágenes generadas.",
+    "Decision support, not a diagnosis; the model was trained on generated pictures only.",
 )
 #: How long all stages may take to hold their partitions, on a machine that is busy with something else too.
 SERVING_WITHIN_S = 120.0
@@ -55,7 +55,8 @@ def command(cases: int, seed: int, run_dir: Path | None, brokers: str, keep: boo
             stopping.Interrupt().raising(),
             own_folder(None if run_dir is None else run_dir.absolute(), usual) as folder,
         ):
-            _say(console, DISCLAIMER)
+            for line in DISCLAIMER:
+                _say(console, line)
             if os.environ.get("VIGIA_BOOTSTRAP_SERVERS"):
                 _say(console, "VIGIA_BOOTSTRAP_SERVERS is set, and not used: the demo has a broker of its own")
             system = System(Options(run_dir=folder, brokers=int(brokers)), lambda line: _say(console, line), env)
@@ -87,7 +88,8 @@ def own_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def _tell_where(console: Console, folder: Path, case_id: UUID | None) -> None:
-    _say(console, f"\nstate, pictures, logs   {folder} (until the next demo)")
+    _say(console, "")
+    _say(console, f"state, pictures, logs   {folder} (until the next demo)")
     _say(console, "topics                  vigia.cases.* → vigia.inferences → vigia.gradings → vigia.escalations.*;")
     _say(console, "                        vigia.acknowledgements, vigia.audit, vigia.dead-letters")
     _say(console, f"look at it again        vigia up --run-dir {folder}")

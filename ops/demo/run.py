@@ -59,8 +59,10 @@ class Demo:
                 stories = dict(follower.stories)
         self._console.print()
         show.summary(self._console, inputs, stories, self._started)
-        self._tell(f"\n{show.agreement(inputs, stories)}")
-        self._tell(show.latencies(inputs, stories, self._started))
+        self._tell("")
+        self._tell(show.agreement(inputs, stories))
+        for line in show.latencies(inputs, stories, self._started).splitlines():
+            self._tell(line)
         wrong = reconcile(published, stories) + wrong
         if not wrong:
             cases = len({each.case_id for each in published})

@@ -48,6 +48,8 @@ def test_the_demo_reconciles_every_input_twice_and_leaves_nothing_running(tmp_pa
         assert "one set" in done.stdout
         assert re.search(r"emergencies \d+\.\d s at most, routine \d+\.\d s at most", done.stdout)
         assert "Decision support, not a diagnosis" in done.stdout
+        # Lines of our own are lines, and not made visible as a stranger's would be.
+        assert "\\x" not in done.stdout
     assert [path.name for path in (tmp_path / "vigia").glob("demo*")] == ["demo"]
     assert left_running(tmp_path) == []
 
