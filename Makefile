@@ -19,7 +19,7 @@ JOBS ?= 2
 SYSTEMS ?= $(if $(filter 2,$(JOBS)),$(shell awk '/^MemAvailable/ { free = $$2 } END { print (free > 12000000 ? 3 : 2) }' \
 	/proc/meminfo 2>/dev/null || echo 2),$(JOBS))
 # Per cent of the statements that the unit tests reach, all packages together: slightly below what was measured.
-COVERED := 74
+COVERED := 73
 AGAIN := --last-failed --last-failed-no-failures none
 PACKAGES := schemas inference streams ops
 
