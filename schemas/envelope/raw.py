@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from schemas.envelope.audit import sha256_hex
 
@@ -47,6 +50,37 @@ class RawRecord:
         return len(self.value or b"") if self.held else self.size
 
 
+def plain_raw(raw: RawRecord) -> dict[str, Any]:
+    """A record in plain values for JSON, bytes in base64. Of its value's absence only what is known is said."""
+    absent = {"held": raw.held, "size": raw.size, "sha256": raw.sha256}
+    return {
+        "topic": raw.topic,
+        "partition": raw.partition,
+        "offset": raw.offset,
+        "timestamp_ms": raw.timestamp_ms,
+        "key": _text(raw.key),
+        "value": _text(raw.value),
+        "headers": [[name, _text(content)] for name, content in raw.headers],
+        **{name: value for name, value in absent.items() if value is not None and value is not True},
+    }
+
+
+def raw_of(plain: Mapping[str, Any]) -> RawRecord:
+    """What `plain_raw` made. Raises KeyError, TypeError or ValueError for anything else."""
+    return RawRecord(
+        topic=plain["topic"],
+        partition=plain["partition"],
+        offset=plain["offset"],
+        timestamp_ms=plain["timestamp_ms"],
+        key=_bytes(plain["key"]),
+        value=_bytes(plain["value"]),
+        headers=tuple((name, _bytes(content)) for name, content in plain["headers"]),
+        held=plain.get("held", True),
+        size=plain.get("size"),
+        sha256=plain.get("sha256"),
+    )
+
+
 def unread(topic: str, partition: int, offset: int) -> RawRecord:
     """A record of which only the position is known."""
     return RawRecord(topic=topic, partition=partition, offset=offset, timestamp_ms=0, key=None, value=None, held=False)
@@ -59,3 +93,11 @@ def plausible_time(timestamp_ms: int, now: datetime) -> datetime:
     except (ValueError, OverflowError, OSError):
         return now
     return written if _EARLIEST <= written <= now + _AHEAD else now
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode("ascii")
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)

@@ -7,7 +7,6 @@ one line each way. It reads the record itself, so that what cannot even be read 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from schemas.envelope.raw import RawRecord
+from schemas.envelope.raw import RawRecord, raw_of
 from streams.runtime.lookout import FREEZE_S
 from streams.runtime.lookout_child import LOOK_S, Stillness
 
@@ -91,7 +90,7 @@ class Trial:
             return Tried(TrialVerdict.NONE, int(read["offset"]))
         if "record" not in read:
             raise TrialUnavailableError("the broker does not answer")
-        raw = from_wire(read["record"])
+        raw = raw_of(read["record"])
         if not handle:
             return Tried(TrialVerdict.SOUND, raw.offset, raw)
         try:
@@ -170,39 +169,3 @@ def _spare_the_parent(pid: int) -> None:
     # If memory runs out, the kernel shall kill the child rather than the worker that goes on beside it.
     with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
         file.write("1000")
-
-
-def to_wire(raw: RawRecord) -> dict[str, Any]:
-    """A record as JSON."""
-    return {
-        "topic": raw.topic,
-        "partition": raw.partition,
-        "offset": raw.offset,
-        "timestamp_ms": raw.timestamp_ms,
-        "key": _text(raw.key),
-        "value": _text(raw.value),
-        "headers": [[name, _text(content)] for name, content in raw.headers],
-        "held": raw.held,
-        "size": raw.size,
-        "sha256": raw.sha256,
-    }
-
-
-def from_wire(record: dict[str, Any]) -> RawRecord:
-    """What `to_wire` made."""
-    return RawRecord(
-        **{
-            **record,
-            "key": _bytes(record["key"]),
-            "value": _bytes(record["value"]),
-            "headers": tuple((name, _bytes(content)) for name, content in record["headers"]),
-        }
-    )
-
-
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)

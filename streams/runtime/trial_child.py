@@ -15,7 +15,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.envelope.audit import sha256_hex
-from schemas.envelope.raw import RawRecord
+from schemas.envelope.raw import RawRecord, plain_raw
 from streams.broker.clients import observer
 from streams.broker.headers import headers_of
 from streams.broker.read import stable_end
@@ -26,7 +26,7 @@ from streams.runtime.lookout_child import LOOK_S
 from streams.runtime.processor import Item, Processor
 from streams.runtime.stage import AnyStage
 from streams.runtime.state import PartitionState, restore_partitions
-from streams.runtime.trial import HANDLE_S, MOVES, READ_S, START_S, to_wire
+from streams.runtime.trial import HANDLE_S, MOVES, READ_S, START_S
 
 
 def serve_trials(stage: AnyStage, codec: Codec, bootstrap_servers: str) -> int:
@@ -68,7 +68,7 @@ class _Child:
                 self._answer({"none": True, "offset": message})
                 continue
             raw = _raw(message)
-            self._answer({"record": to_wire(_bounded(raw))})
+            self._answer({"record": plain_raw(_bounded(raw))})
             if question["handle"]:
                 moving = asyncio.ensure_future(self._tell_that_it_moves())
                 try:

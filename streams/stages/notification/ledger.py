@@ -6,7 +6,6 @@ holds up no other message. What is written down is sent by whoever holds the par
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import logging
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from schemas.envelope.raw import RawRecord
+from schemas.envelope.raw import RawRecord, plain_raw, raw_of
 from schemas.events import EscalationEvent
 from streams.clinical.escalations import event_of, plain_event, state_json
 from streams.runtime.records import StateChange
@@ -56,19 +55,10 @@ class Owed:
 
     def to_json(self) -> bytes:
         """One line of UTF-8 JSON."""
-        raw = self.raw
         return json.dumps(
             {
                 "version": LEDGER_VERSION,
-                "raw": {
-                    "topic": raw.topic,
-                    "partition": raw.partition,
-                    "offset": raw.offset,
-                    "timestamp_ms": raw.timestamp_ms,
-                    "key": _text(raw.key),
-                    "value": _text(raw.value),
-                    "headers": [[name, _text(value)] for name, value in raw.headers],
-                },
+                "raw": plain_raw(self.raw),
                 "event": plain_event(self.event),
                 "confirmed": sorted(self.confirmed),
                 "given_up": self.given_up,
@@ -84,17 +74,8 @@ class Owed:
             entry = state_json(data)
             if entry["version"] != LEDGER_VERSION:
                 raise ValueError(f"version {entry['version']!r}")
-            raw = entry["raw"]
             return cls(
-                raw=RawRecord(
-                    topic=raw["topic"],
-                    partition=raw["partition"],
-                    offset=raw["offset"],
-                    timestamp_ms=raw["timestamp_ms"],
-                    key=_bytes(raw["key"]),
-                    value=_bytes(raw["value"]),
-                    headers=tuple((name, _bytes(value)) for name, value in raw["headers"]),
-                ),
+                raw=raw_of(entry["raw"]),
                 event=event_of(entry["event"]),
                 confirmed=set(entry["confirmed"]),
                 given_up=bool(entry["given_up"]),
@@ -155,11 +136,3 @@ class Ledger:
         self._given_up.pop(event_id, None)
         if owed.given_up:
             self._given_up[event_id] = owed
-
-
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode("ascii")
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.envelope.raw import RawRecord
+from schemas.envelope.raw import RawRecord, plain_raw, raw_of
 from streams.runtime import trial
-from streams.runtime.trial import Trial, TrialUnavailableError, TrialVerdict, from_wire, to_wire
+from streams.runtime.trial import Trial, TrialUnavailableError, TrialVerdict
 
 RAW = RawRecord(topic="t", partition=0, offset=7, timestamp_ms=1, key=b"k", value=b"\x00\xff", headers=(("h", None),))
 #: A child that answers as the real one does up to some point.
 HEAD = "import json, os, sys, time\nsay = lambda x: print(json.dumps(x), flush=True)\n"
 READY = HEAD + "say({'ready': True})\nfor line in sys.stdin:\n    "
-RECORD = f"say({{'record': json.loads({json.dumps(to_wire(RAW))!r})}}); "
+RECORD = f"say({{'record': json.loads({json.dumps(plain_raw(RAW))!r})}}); "
 CHILDREN = {
     "sound": (READY + RECORD + "say({'handled': True})", TrialVerdict.SOUND),
     "dies of handling it": (READY + RECORD + "os.abort()", TrialVerdict.KILLS),
@@ -79,4 +79,4 @@ def test_a_broker_that_is_away_says_nothing_of_a_record() -> None:
     )
 )
 def test_any_record_survives_the_wire(raw: RawRecord) -> None:
-    assert from_wire(json.loads(json.dumps(to_wire(raw)))) == raw
+    assert raw_of(json.loads(json.dumps(plain_raw(raw)))) == raw
